@@ -1,0 +1,38 @@
+# Two commands for a new user: `make demo` and `make test`. Both set up .venv from the lock first if it is not there.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: demo test check bench crds clean
+
+demo: $(READY)
+	$(BIN)/fedwright run examples/digits-noniid.yaml --home demo
+
+test: $(READY)
+	$(BIN)/python -m pytest
+
+# What CI holds the code to, beside the tests: style, types, import direction, generated files.
+check: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m fedwright_crds --check
+
+bench: $(READY)
+	$(BIN)/python -m benchmarks
+
+crds: $(READY)
+	$(BIN)/python -m fedwright_crds
+
+# The lock is complete, so nothing is resolved here: --no-deps keeps pip from looking for more.
+$(READY): requirements.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(BIN)/python -m compileall -q $(VENV)/lib || true
+	touch $(READY)
+
+clean:
+	rm -rf $(VENV) demo

@@ -1,0 +1,136 @@
+"""Candidate: one strategy under judgement."""
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from fedwright_crds.base import Digest, Line, Name, Strict, Text, Word
+from fedwright_crds.meta import Condition, Resource
+
+Value = float
+"""A hyperparameter's value. Choices among names are numbered in the order of `choices`."""
+
+
+class Range(Strict):
+    """Where a hyperparameter is searched: an interval, or a grid of values."""
+
+    name: Word
+    default: float
+    low: float | None = None
+    high: float | None = None
+    log: bool = False
+    grid: Annotated[tuple[float, ...], Field(max_length=64)] = ()
+    """Values to try; empty means the interval from low to high."""
+
+
+class Part(Strict):
+    """One part of the composition: the slot that it fills, its name in the catalogue, why it is there."""
+
+    slot: Word
+    name: Word
+    reason: Line = ""
+
+
+class Origin(StrEnum):
+    BASELINE = "Baseline"
+    PLAN = "Plan"
+    PROPOSAL = "Proposal"
+
+
+class GrantStage(StrEnum):
+    """How far the request lets a candidate go. It only grows, save that anything may be stopped."""
+
+    PROPOSE = "Propose"
+    EXPLORE = "Explore"
+    """Write, test, debug, and the tuning trials of the first rung."""
+    JUDGE = "Judge"
+    """The full number of rounds on the selection split."""
+    STOP = "Stop"
+
+
+class Grant(Strict):
+    stage: GrantStage = GrantStage.PROPOSE
+    reason: Line = ""
+
+
+class CandidateSpec(Strict):
+    request: Name
+    parent: Name | None = None
+    origin: Origin
+    generation: Annotated[int, Field(ge=0)] = 0
+    method: Word
+    """The catalogue's recipe that it starts from."""
+    title: Line
+    hypothesis: Text
+    parts: Annotated[tuple[Part, ...], Field(max_length=32)] = ()
+    """What it changes in that recipe."""
+    hyperparameters: Annotated[tuple[Range, ...], Field(max_length=32)] = ()
+    fixed: Annotated[dict[str, float], Field(max_length=32)] = Field(default_factory=dict)
+    salt: Annotated[int, Field(ge=0)] = 0
+    grant: Grant = Grant()
+    """The request's to write; everything else is immutable."""
+
+
+class CandidatePhase(StrEnum):
+    PROPOSED = "Proposed"
+    NOT_SELECTED = "NotSelected"
+    WRITING = "Writing"
+    TESTING = "Testing"
+    DEBUGGING = "Debugging"
+    SIMULATING = "Simulating"
+    SCORED = "Scored"
+    REJECTED = "Rejected"
+    """Its own fault: it does not work, breaks a rule, or is not federated."""
+    FAILED = "Failed"
+    """Ours: the platform could not judge it."""
+
+    @property
+    def terminal(self) -> bool:
+        return self in {CandidatePhase.NOT_SELECTED, CandidatePhase.SCORED, CandidatePhase.REJECTED, CandidatePhase.FAILED}
+
+
+class Attempt(Strict):
+    """One draft of the code."""
+
+    number: Annotated[int, Field(ge=0)]
+    code: Digest
+    passed: bool | None = None
+    failure: Text = ""
+
+
+class TrialScore(Strict):
+    """One judged run: the objective's value is oriented as measured; `rank` is greater for better."""
+
+    hyperparameters: Annotated[dict[str, float], Field(max_length=32)]
+    rounds: int
+    seed: int
+    value: float | None = None
+    failure: Line = ""
+
+
+class CandidateStatus(Strict):
+    phase: CandidatePhase = CandidatePhase.PROPOSED
+    observed_generation: Annotated[int, Field(ge=0)] = 0
+    conditions: Annotated[tuple[Condition, ...], Field(max_length=16)] = ()
+    attempts: Annotated[tuple[Attempt, ...], Field(max_length=64)] = ()
+    code: Digest | None = None
+    """The draft that passed its tests."""
+    trials: Annotated[tuple[TrialScore, ...], Field(max_length=512)] = ()
+    best: Annotated[dict[str, float], Field(max_length=32)] = Field(default_factory=dict)
+    """Hyperparameters of the best trial so far."""
+    first_rung_score: float | None = None
+    score: float | None = None
+    """Mean of the objective over the selection seeds at full length."""
+    score_spread: float | None = None
+    """Standard deviation over the selection seeds."""
+    measures: Annotated[dict[str, float], Field(max_length=64)] = Field(default_factory=dict)
+    simulated_rounds: Annotated[int, Field(ge=0)] = 0
+
+
+class Candidate(Resource):
+    """One strategy: its composition, its code by digest, its scores."""
+
+    kind: Literal["Candidate"] = "Candidate"
+    spec: CandidateSpec
+    status: CandidateStatus = CandidateStatus()

@@ -1,0 +1,59 @@
+"""Metadata, conditions and the reference types that all kinds share."""
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from fedwright_crds.base import Line, Name, Strict, Text, Word
+
+Labels = Annotated[dict[str, Annotated[str, Field(max_length=63)]], Field(max_length=64)]
+
+
+class OwnerReference(Strict):
+    api_version: Line
+    kind: Word
+    name: Name
+    uid: Line
+    controller: bool = True
+    block_owner_deletion: bool = True
+
+
+class Metadata(Strict):
+    """The part of Kubernetes' ObjectMeta that the project reads and writes."""
+
+    name: Name
+    namespace: Name = "default"
+    labels: Labels = Field(default_factory=dict)
+    annotations: dict[str, str] = Field(default_factory=dict)
+    owner_references: tuple[OwnerReference, ...] = ()
+    uid: Line | None = None
+    resource_version: Line | None = None
+    generation: int | None = None
+    creation_timestamp: Line | None = None
+    deletion_timestamp: Line | None = None
+    finalizers: tuple[Line, ...] = ()
+
+
+class Truth(StrEnum):
+    TRUE = "True"
+    FALSE = "False"
+    UNKNOWN = "Unknown"
+
+
+class Condition(Strict):
+    """A fact by the Kubernetes API conventions: an adjective or past participle, its truth, a CamelCase reason, words for a person."""
+
+    type: Word
+    status: Truth
+    reason: Annotated[Word, Field(description="CamelCase.")]
+    message: Text = ""
+    last_transition_time: Line
+    observed_generation: Annotated[int, Field(ge=0)] = 0
+
+
+class Resource(Strict):
+    """What every kind has."""
+
+    api_version: Literal["fedwright.dev/v1alpha1"] = "fedwright.dev/v1alpha1"
+    metadata: Metadata
