@@ -16,7 +16,7 @@ MIB = 1024 * 1024
 
 
 class BoxKind(StrEnum):
-    """Three kinds of box, never mixed."""
+    """The kinds of box, never mixed. Only `Bench` executes generated code before it is deployed."""
 
     MIND = "Mind"
     """Has a model key and the network that it needs; never executes generated code."""
@@ -24,6 +24,8 @@ class BoxKind(StrEnum):
     """Executes generated code; no key, token, network or data set."""
     JUDGE = "Judge"
     """Trusted code and the data; no key, no generated code, and nothing is ever unpickled in it."""
+    PLATFORM = "Platform"
+    """Trusted code that talks to a federation's SuperLink; no key of a model, no data, no generated code."""
 
 
 class Input(Strict):
