@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from fedwright_crds.base import Digest, Line, Name, Strict, Text, Word
-from fedwright_crds.meta import Condition, Resource
+from fedwright_crds.meta import Condition, Resource, Spent
 
 Value = float
 """A hyperparameter's value. Choices among names are numbered in the order of `choices`."""
@@ -46,6 +46,8 @@ class GrantStage(StrEnum):
     """Write, test, debug, and the tuning trials of the first rung."""
     JUDGE = "Judge"
     """The full number of rounds on the selection split."""
+    FINAL = "Final"
+    """Once with a process per client, then the fresh seeds on the test split."""
     STOP = "Stop"
 
 
@@ -125,7 +127,12 @@ class CandidateStatus(Strict):
     score_spread: float | None = None
     """Standard deviation over the selection seeds."""
     measures: Annotated[dict[str, float], Field(max_length=64)] = Field(default_factory=dict)
-    simulated_rounds: Annotated[int, Field(ge=0)] = 0
+    federated: bool | None = None
+    """Whether a process per client, each with its own shard alone, gave the same answers; null until tried."""
+    finals: Annotated[tuple[Digest, ...], Field(max_length=200)] = ()
+    """Scores on the fresh seeds, in their order."""
+    spent: Spent = Spent()
+    retries: Annotated[int, Field(ge=0)] = 0
 
 
 class Candidate(Resource):

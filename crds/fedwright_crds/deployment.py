@@ -40,6 +40,8 @@ class DeploymentStatus(Strict):
     model: Digest | None = None
     metrics: Digest | None = None
     restarts: Annotated[int, Field(ge=0)] = 0
+    retries: Annotated[int, Field(ge=0)] = 0
+    retry_token: Line = ""
 
 
 class Deployment(Resource):

@@ -52,6 +52,17 @@ class Condition(Strict):
     observed_generation: Annotated[int, Field(ge=0)] = 0
 
 
+class Spent(Strict):
+    """What has been used of the budgets."""
+
+    candidates: int = 0
+    simulated_rounds: int = 0
+    works: int = 0
+    box_seconds: float = 0.0
+    tokens: int = 0
+    money_usd: float = 0.0
+
+
 class Resource(Strict):
     """What every kind has."""
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from fedwright_crds.base import Digest, Line, Name, Strict, Text, Word
-from fedwright_crds.meta import Condition, Resource
+from fedwright_crds.meta import Condition, Resource, Spent
 from fedwright_crds.task import Metric, ModelSpec, Scope, Task, measurable
 from fedwright_crds.work import BoxKind
 
@@ -206,15 +206,6 @@ class Question(Strict):
     default: Line
 
 
-class Spent(Strict):
-    candidates: int = 0
-    simulated_rounds: int = 0
-    works: int = 0
-    box_seconds: float = 0.0
-    tokens: int = 0
-    money_usd: float = 0.0
-
-
 class RequestStatus(Strict):
     phase: RequestPhase = RequestPhase.PENDING
     observed_generation: Annotated[int, Field(ge=0)] = 0
@@ -235,6 +226,9 @@ class RequestStatus(Strict):
     candidates: Annotated[int, Field(ge=0)] = 0
     candidates_finished: Annotated[int, Field(ge=0)] = 0
     spent: Spent = Spent()
+    retries: Annotated[int, Field(ge=0)] = 0
+    retry_token: Line = ""
+    """The last retryToken that was taken up."""
     started_at: Line | None = None
     finished_at: Line | None = None
 
