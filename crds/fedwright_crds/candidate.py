@@ -122,6 +122,8 @@ class CandidateStatus(Strict):
     best: Annotated[dict[str, float], Field(max_length=32)] = Field(default_factory=dict)
     """Hyperparameters of the best trial so far."""
     first_rung_score: float | None = None
+    """Mean of the best configuration's first-rung scores over the selection seeds."""
+    first_rung_scores: Annotated[tuple[float, ...], Field(max_length=32)] = ()
     score: float | None = None
     """Mean of the objective over the selection seeds at full length."""
     score_spread: float | None = None
@@ -132,7 +134,6 @@ class CandidateStatus(Strict):
     finals: Annotated[tuple[Digest, ...], Field(max_length=200)] = ()
     """Scores on the fresh seeds, in their order."""
     spent: Spent = Spent()
-    retries: Annotated[int, Field(ge=0)] = 0
 
 
 class Candidate(Resource):

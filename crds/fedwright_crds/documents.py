@@ -44,6 +44,14 @@ class DataFacts(Strict):
     local_tests: bool = True
 
 
+class Problem(Strict):
+    """What in a request cannot be: the field, the reason, the mend. Written instead of the facts."""
+
+    field: Line
+    message: Text
+    mend: Line
+
+
 # -- plan (mind) ------------------------------------------------------------------------------------------------------
 class PlanInput(Strict):
     request: Name
@@ -376,6 +384,13 @@ class PackageInput(Strict):
     rounds: int
     input_shape: tuple[int, ...]
     classes: int
+
+
+class DeployInput(Strict):
+    """What a deployment submits. The job names it across restarts: the same job resumes from its last checkpoint."""
+
+    job: Line
+    rounds: Annotated[int, Field(ge=1, le=2000)]
 
 
 class RoundMetrics(Strict):

@@ -1,0 +1,110 @@
+"""The desk of one pass: steps ask it for the results of work; what is not finished yet it puts on the list of wanted work.
+
+A step reads as if work were a function call that may answer "not yet". The same call in a later pass finds the result by the
+work's id, so nothing is remembered between passes.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from fedwright_crds.base import Strict
+from fedwright_crds.meta import Spent
+from fedwright_crds.work import Input, Outcome, Reason, Work, WorkResult
+from fedwright_operator.reconcile.api import artifact
+
+D = TypeVar("D", bound=Strict)
+
+PLATFORM_ATTEMPTS = 3
+"""How often work is tried when the platform, not the work, is at fault."""
+
+
+class Unfinished(Exception):  # noqa: N818 - no error: control flow of a pass, caught by the step runner alone
+    """Raised by a step that cannot go on before wanted work has finished."""
+
+
+class GaveUp(Exception):  # noqa: N818 - as above
+    """Work failed for good; carries the last result."""
+
+    def __init__(self, result: WorkResult) -> None:
+        super().__init__(failure_text(result))
+        self.result = result
+
+
+@dataclass
+class Desk:
+    """Collects what one pass wants."""
+
+    results: Mapping[str, WorkResult]
+    read: Callable[[str], bytes]
+    retries: int = 0
+    """How often a person asked for another try: each grants failed work a new set of attempts."""
+    works: list[Work] = field(default_factory=list)
+    artifacts: dict[str, bytes] = field(default_factory=dict)
+    finished: dict[str, WorkResult] = field(default_factory=dict)
+
+    def put(self, name: str, document: Strict) -> Input:
+        """Keep a document as an input for work."""
+        digest, data = artifact(document)
+        self.artifacts[digest] = data
+        return Input(name=name, digest=digest)
+
+    def result(self, work: Work) -> WorkResult | None:
+        """The result of this work, or None when it is wanted and not finished.
+
+        Failure of the work's own is a result like any other. The platform's failures are tried again as new attempts;
+        after the last one the result says PlatformError.
+        """
+        last = None
+        for attempt in range(PLATFORM_ATTEMPTS * (1 + self.retries)):
+            tried = work.model_copy(update={"attempt": attempt})
+            last = self.results.get(tried.id)
+            if last is None:
+                self.works.append(tried)
+                return None
+            self.finished[last.id] = last
+            if last.outcome is Outcome.SUCCEEDED or self._is_final(last, attempt):
+                return last
+        return last
+
+    def _is_final(self, result: WorkResult, attempt: int) -> bool:
+        return result.outcome is Outcome.FAILED and attempt >= PLATFORM_ATTEMPTS * self.retries
+
+    def succeeded(self, work: Work) -> WorkResult:
+        """The result of work that must succeed for the step to go on."""
+        result = self.result(work)
+        if result is None:
+            raise Unfinished
+        if result.outcome is not Outcome.SUCCEEDED:
+            raise GaveUp(result)
+        return result
+
+    def document(self, kind: type[D], result: WorkResult, output: str) -> D:
+        """An output as a document. What a box wrote is hostile: anything but a valid document raises GaveUp."""
+        try:
+            return kind.model_validate_json(self.read(result.outputs[output]))
+        except (KeyError, ValueError) as problem:
+            raise GaveUp(
+                result.model_copy(update={"outcome": Outcome.FAILED, "message": f"output {output} is no {kind.__name__}: {_first_line(problem)}"})
+            ) from None
+
+    def spent(self) -> Spent:
+        seconds = sum(verdict.wall_seconds for result in self.finished.values() for verdict in result.verdicts)
+        return Spent(works=len(self.finished), box_seconds=round(seconds, 3))
+
+
+def failure_text(result: WorkResult) -> str:
+    """Why work failed, for a person: what the trusted parent saw, then the end of what the step printed."""
+    verdict = result.verdicts[-1] if result.verdicts else None
+    where = f" in step {verdict.step}" if verdict else ""
+    seen = f"{result.kind}: {result.reason}{where}"
+    words = result.message or (verdict.text.strip() if verdict else "")
+    return f"{seen}: {words[-1500:]}" if words else seen
+
+
+def candidates_fault(result: WorkResult) -> bool:
+    return result.outcome is Outcome.FAILED and result.reason is not Reason.PLATFORM
+
+
+def _first_line(problem: Exception) -> str:
+    return str(problem).splitlines()[0][:300] if str(problem) else type(problem).__name__

@@ -1,0 +1,182 @@
+"""From the finalists' figures to a running strategy: the decision, the package, the deployment, the report."""
+
+from collections.abc import Mapping, Sequence
+
+from fedwright_crds.base import Digest
+from fedwright_crds.candidate import Candidate
+from fedwright_crds.deployment import Deployment, DeploymentPhase, DeploymentSpec
+from fedwright_crds.documents import (
+    DataFacts,
+    DecideInput,
+    Decision,
+    DeploymentMetrics,
+    Finalist,
+    PackageInput,
+    ReportCandidate,
+    ReportInput,
+    Score,
+)
+from fedwright_crds.documents import Plan as SearchPlan
+from fedwright_crds.federation import Federation, FederationSpec, NodeData, NodeGroup
+from fedwright_crds.judging_work import decide_work
+from fedwright_crds.meta import Metadata, Resource, Spent
+from fedwright_crds.request import FLStrategyRequest
+from fedwright_crds.work import BoxKind, Input
+from fedwright_operator.reconcile import works
+from fedwright_operator.reconcile.conditions import condition
+from fedwright_operator.reconcile.desk import Desk, Unfinished
+from fedwright_operator.reconcile.search import Choice, minds_view, outcome
+
+Images = Mapping[BoxKind, Digest]
+
+
+# -- decide -----------------------------------------------------------------------------------------------------------
+def decide(request: FLStrategyRequest, choice: Choice, candidates: Sequence[Candidate], images: Images, desk: Desk) -> tuple[Decision, Digest]:
+    """The judge's word on the fresh seeds."""
+    by_name = {one.metadata.name: one for one in candidates}
+    document = DecideInput(
+        objective=request.spec.objective,
+        constraints=request.spec.constraints,
+        level=request.spec.judging.level,
+        finalists=tuple(_finalist(by_name[name], role, choice, desk) for name, role in _roles(choice)),
+    )
+    result = desk.succeeded(decide_work(desk.put("decide.json", document), images))
+    return desk.document(Decision, result, "decision.json"), result.outputs["decision.json"]
+
+
+def _roles(choice: Choice) -> list[tuple[str, str]]:
+    roles = [(choice.baseline, "Baseline")]
+    if choice.catalogue and choice.catalogue not in choice.finalists:
+        roles.append((choice.catalogue, "BestCatalogue"))
+    return roles + [(name, "Finalist") for name in choice.finalists]
+
+
+def _finalist(candidate: Candidate, role: str, choice: Choice, desk: Desk) -> Finalist:
+    scores = [Score.model_validate_json(desk.read(digest)) for digest in candidate.status.finals]
+    return Finalist.model_validate(
+        {
+            "candidate": candidate.metadata.name,
+            "title": candidate.spec.title,
+            "role": role,
+            "hyperparameters": candidate.status.best,
+            "scores": tuple(scores),
+            "federated": candidate.status.federated,
+            "also_catalogue": candidate.metadata.name == choice.catalogue,
+        }
+    )
+
+
+def decided_words(decision: Decision) -> str:
+    return decision.reason
+
+
+# -- package and deploy -----------------------------------------------------------------------------------------------
+def package(request: FLStrategyRequest, winner: Candidate, plan: SearchPlan, facts: DataFacts, images: Images, desk: Desk) -> Digest:
+    """The winner as a Flower app, by digest."""
+    document = PackageInput(
+        name=winner.metadata.name,
+        title=winner.spec.title,
+        request=request.metadata.name,
+        task=request.spec.task,
+        model=plan.model,
+        hyperparameters=winner.status.best,
+        salt=winner.spec.salt,
+        privacy=request.spec.privacy,
+        seed=request.spec.judging.seed,
+        rounds=request.spec.deployment.rounds,
+        input_shape=facts.input_shape,
+        classes=facts.classes,
+    )
+    assert winner.status.code is not None
+    code = Input(name="code.json", digest=winner.status.code)
+    result = desk.succeeded(works.package_work(desk.put("package.json", document), code, images))
+    return result.outputs["app.zip"]
+
+
+def children(request: FLStrategyRequest, package: Digest, federation: Federation | None) -> list[Resource]:
+    """The Deployment, and a Federation where the request names none. Promoted, they belong to no one but themselves."""
+    template, meta = request.spec.deployment, request.metadata
+    made: list[Resource] = []
+    name = template.federation
+    if name is None:
+        name = f"{meta.name}-fleet"
+        if federation is None:
+            made.append(_fleet(request, name))
+    spec = DeploymentSpec(federation=name, package=package, rounds=template.rounds)
+    labels = {"fedwright.dev/request": meta.name[:63]}
+    made.append(Deployment(metadata=Metadata(name=deployment_name(request), namespace=meta.namespace, labels=labels), spec=spec))
+    return made
+
+
+def deployment_name(request: FLStrategyRequest) -> str:
+    return request.metadata.name
+
+
+def _fleet(request: FLStrategyRequest, name: str) -> Federation:
+    """A fleet for trying out, whose nodes each hold one shard of the request's own task."""
+    nodes = request.spec.deployment.nodes
+    task = request.spec.task.model_copy(update={"clients": nodes})
+    group = NodeGroup(name="nodes", nodes=nodes, data=NodeData(task=task))
+    labels = {"fedwright.dev/request": request.metadata.name[:63]}
+    return Federation(
+        metadata=Metadata(name=name, namespace=request.metadata.namespace, labels=labels), spec=FederationSpec(groups=(group,))
+    )
+
+
+def deployed(deployment: Deployment | None, package: Digest) -> str:
+    """Why the deployment failed, or nothing when it succeeded; Unfinished until then."""
+    if deployment is None or deployment.spec.package != package or not deployment.status.phase.terminal:
+        raise Unfinished
+    if deployment.status.phase is DeploymentPhase.SUCCEEDED:
+        return ""
+    finished = condition(deployment.status.conditions, "Finished")
+    return finished.message if finished and finished.message else "the deployment failed"
+
+
+# -- report -----------------------------------------------------------------------------------------------------------
+def report_input(
+    request: FLStrategyRequest,
+    plan: SearchPlan,
+    facts: DataFacts,
+    candidates: Sequence[Candidate],
+    decision: Decision,
+    deployment: Deployment | None,
+    spent: Spent,
+    desk: Desk,
+) -> ReportInput:
+    """All that a report shows, and nothing that changes once the answer is there."""
+    return ReportInput(
+        request=request.metadata.name,
+        spec=minds_view(request.spec),
+        facts=facts,
+        plan=plan,
+        candidates=tuple(_report_candidate(one, desk) for one in sorted(candidates, key=lambda one: one.metadata.name)),
+        decision=decision,
+        verdict=decided_words(decision),
+        deployment=_metrics(deployment, desk),
+        judged_on=judged_on(request),
+        spent=spent.to_wire(),
+    )
+
+
+def _report_candidate(one: Candidate, desk: Desk) -> ReportCandidate:
+    scores = [Score.model_validate_json(desk.read(digest)) for digest in one.status.finals]
+    last = scores[0] if scores else None
+    return ReportCandidate(
+        outcome=outcome(one),
+        curves=tuple(score.curve for score in scores),
+        per_client=last.per_client if last else (),
+        probe=last.probe if last else None,
+        trials=one.status.trials,
+    )
+
+
+def _metrics(deployment: Deployment | None, desk: Desk) -> DeploymentMetrics | None:
+    if deployment is None or deployment.status.metrics is None:
+        return None
+    return DeploymentMetrics.model_validate_json(desk.read(deployment.status.metrics))
+
+
+def judged_on(request: FLStrategyRequest) -> str:
+    task = request.spec.task
+    return f"{task.data.source} split over {task.clients} simulated clients ({task.partition.kind}); a fleet's own data is elsewhere"

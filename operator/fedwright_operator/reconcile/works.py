@@ -1,0 +1,101 @@
+"""The units of work that reconcilers ask for, save judging, whose builders every side shares."""
+
+from collections.abc import Mapping
+
+from fedwright_crds.work import MIB, BoxKind, Input, Output, Step, Work
+
+Images = Mapping[BoxKind, str]
+
+
+def _one_step(
+    kind: str,
+    box: BoxKind,
+    program: tuple[str, ...],
+    inputs: tuple[Input, ...],
+    outputs: tuple[Output, ...],
+    images: Images,
+    *,
+    wall_seconds: float,
+    memory_mib: int = 1024,
+    federation: str = "",
+) -> Work:
+    step = Step(
+        name=kind,
+        box=box,
+        program=program,
+        inputs=tuple(one.name for one in inputs),
+        outputs=tuple(one.name for one in outputs),
+        wall_seconds=wall_seconds,
+        memory_mib=memory_mib,
+        federation=federation,
+    )
+    return Work(kind=kind, steps=(step,), inputs=inputs, outputs=outputs, images={box: images[box]})
+
+
+def mind_work(role: str, profile: str, document: Input, images: Images) -> Work:
+    """One call of a role; the profile names the mind behind it."""
+    return _one_step(
+        role,
+        BoxKind.MIND,
+        (f"fedwright_agents.programs.{role}", profile),
+        (document,),
+        (Output(name=f"{role}.json", max_bytes=2 * MIB),),
+        images,
+        wall_seconds=600,
+    )
+
+
+def candidate_tests(code: Input, contract: Input, images: Images) -> Work:
+    """Static checks, the candidate's own tests and the contract tests that it cannot edit."""
+    return _one_step(
+        "test",
+        BoxKind.BENCH,
+        ("fedwright_federation.candidates.test_program",),
+        (code, contract),
+        (Output(name="test-report.json", max_bytes=MIB),),
+        images,
+        wall_seconds=60,
+    )
+
+
+def package_work(document: Input, code: Input, images: Images) -> Work:
+    """The winner as a Flower app. Its code is handled as text."""
+    return _one_step(
+        "package",
+        BoxKind.JUDGE,
+        ("fedwright_federation.packaging.package",),
+        (document, code),
+        (Output(name="app.zip", max_bytes=8 * MIB, media_type="application/zip"),),
+        images,
+        wall_seconds=60,
+    )
+
+
+def deploy_work(document: Input, app: Input, federation: str, images: Images, wall_seconds: float) -> Work:
+    """Submit the app to a federation, follow it to its end, bring back its model and metrics."""
+    outputs = (
+        Output(name="model.npz", max_bytes=256 * MIB, media_type="application/octet-stream"),
+        Output(name="metrics.json", max_bytes=4 * MIB),
+    )
+    return _one_step(
+        "deploy",
+        BoxKind.PLATFORM,
+        ("fedwright_federation.flower.deploy",),
+        (document, app),
+        outputs,
+        images,
+        wall_seconds=wall_seconds,
+        federation=federation,
+    )
+
+
+def report_work(document: Input, images: Images) -> Work:
+    return _one_step(
+        "report",
+        BoxKind.JUDGE,
+        ("fedwright_federation.report",),
+        (document,),
+        (Output(name="report.html", max_bytes=16 * MIB, media_type="text/html"),),
+        images,
+        wall_seconds=120,
+    )
