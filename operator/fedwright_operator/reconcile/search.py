@@ -96,10 +96,12 @@ def _first_cohort(search: Search) -> list[Candidate]:
 
 def _next_cohort(search: Search, generation: int, exhausted: str) -> list[Candidate] | None:
     """Proposals of the reflector, the best k of them let through by the committee. None: not known yet."""
+    if exhausted:
+        return [one for one in search.candidates if one.spec.generation == generation]
     earlier = [one for one in search.candidates if one.spec.generation < generation]
     room = search.spec.budgets.candidates - sum(one.spec.grant.stage is not GrantStage.STOP or bool(one.status.trials) for one in earlier)
     wanted = min(search.spec.search.proposals, 64)
-    if exhausted or room <= 0 or not wanted:
+    if room <= 0 or not wanted:
         return []
     proposals = _proposals(search, generation, wanted, earlier)
     if proposals is None:
