@@ -102,12 +102,14 @@ class Attempt(Strict):
 
 
 class TrialScore(Strict):
-    """One judged run: the objective's value is oriented as measured; `rank` is greater for better."""
+    """One judged run: the objective's value and the constrained metrics, as measured."""
 
     hyperparameters: Annotated[dict[str, float], Field(max_length=32)]
     rounds: int
     seed: int
     value: float | None = None
+    constrained: Annotated[dict[str, float], Field(max_length=8)] = Field(default_factory=dict)
+    """Values of the request's constraints, keyed `Metric/Scope`."""
     failure: Line = ""
 
 
@@ -124,10 +126,13 @@ class CandidateStatus(Strict):
     first_rung_score: float | None = None
     """Mean of the best configuration's first-rung scores over the selection seeds."""
     first_rung_scores: Annotated[tuple[float, ...], Field(max_length=32)] = ()
+    first_rung_constrained: Annotated[dict[str, float], Field(max_length=8)] = Field(default_factory=dict)
     score: float | None = None
     """Mean of the objective over the selection seeds at full length."""
     score_spread: float | None = None
     """Standard deviation over the selection seeds."""
+    violation: Annotated[float, Field(ge=0)] = 0.0
+    """By how much the constraints' margins are passed on the selection split, in margins; 0 is within all of them."""
     measures: Annotated[dict[str, float], Field(max_length=64)] = Field(default_factory=dict)
     federated: bool | None = None
     """Whether a process per client, each with its own shard alone, gave the same answers; null until tried."""

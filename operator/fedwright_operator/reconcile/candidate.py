@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean, stdev
 
-from fedwright_crds.base import Digest
+from fedwright_crds.base import Digest, canonical
 from fedwright_crds.candidate import (
     Attempt,
     Candidate,
@@ -34,12 +34,14 @@ from fedwright_crds.judging_work import judging_work, verification_work
 from fedwright_crds.meta import Spent
 from fedwright_crds.request import RequestSpec
 from fedwright_crds.task import Metric
-from fedwright_crds.work import Input, Outcome, WorkResult
+from fedwright_crds.work import BoxKind, Input, Outcome, Work, WorkResult
 from fedwright_operator.reconcile import works
 from fedwright_operator.reconcile.api import Observed, Plan
+from fedwright_operator.reconcile.cascade import Mark, ties, violation
 from fedwright_operator.reconcile.conditions import Fact, conditions
 from fedwright_operator.reconcile.desk import Desk, GaveUp, Unfinished, failure_text
 from fedwright_operator.reconcile.inspection import inspected
+from fedwright_operator.reconcile.search import baseline_name
 
 TRIAL_BATCH = 4
 """Trials proposed at one time: enough to keep a few cores busy, few enough for the tuner to learn between batches."""
@@ -55,7 +57,9 @@ class Brief:
     spec: RequestSpec
     facts: DataFacts
     plan: SearchPlan
-    images: Mapping[str, Digest]
+    images: Mapping[BoxKind, Digest]
+    baseline: Candidate | None
+    """Tuned FedAvg, by which constraints are measured; None for FedAvg itself."""
 
     @property
     def rung_rounds(self) -> int:
@@ -86,8 +90,9 @@ class Journey:
     code: Digest | None = None
     trials: list[TrialScore] = field(default_factory=list)
     best: dict[str, float] = field(default_factory=dict)
-    first_rung: list[float] = field(default_factory=list)
-    full: list[float] = field(default_factory=list)
+    first_rung: list[TrialScore] = field(default_factory=list)
+    full: list[TrialScore] = field(default_factory=list)
+    violation: float = 0.0
     measures: dict[str, float] = field(default_factory=dict)
     federated: bool | None = None
     finals: tuple[Digest, ...] = ()
@@ -149,11 +154,13 @@ def _brief(observed: Observed[Candidate], desk: Desk) -> Brief:
     request = observed.request
     assert request is not None and request.status.plan is not None
     images = request.status.images or observed.images
+    name = baseline_name(request)
     return Brief(
         request.spec,
         inspected(Desk(desk.results, desk.read, desk.retries), request.spec, images),
         observed.document(SearchPlan, request.status.plan),
         images,
+        next((one for one in observed.candidates if one.metadata.name == name), None) if name != observed.resource.metadata.name else None,
     )
 
 
@@ -275,11 +282,11 @@ def _first_rung(at: Pass, code: Input) -> None:
         batch = [_trial(at, code, values, rounds, seeds[0]) for values in _proposed(at)]
         at.journey.trials += _all_finished(batch)
         _reject_if_all_failed(at)
-    at.journey.best = _best(at, rounds)[0]
+    reference = _reference(at, "first_rung_constrained")
+    at.journey.best = _from_best_to_worst(at, at.journey.trials, reference)[0].hyperparameters
     more = [_trial(at, code, at.journey.best, rounds, seed) for seed in seeds[1:]]
     first = next(one for one in at.journey.trials if one.hyperparameters == at.journey.best)
-    scores = [first, *_all_finished(more)]
-    at.journey.first_rung = [one.value for one in scores if one.value is not None]
+    at.journey.first_rung = [one for one in [first, *_all_finished(more)] if one.value is not None]
     at.journey.reason = "AwaitingGrant"
 
 
@@ -293,8 +300,8 @@ def _proposed(at: Pass) -> Sequence[dict[str, float]]:
     search = TuneInput(
         hyperparameters=at.spec.hyperparameters,
         fixed=at.spec.fixed,
-        finished=tuple(at.journey.trials),
-        higher_is_better=at.brief.higher_is_better,
+        finished=_as_the_tuner_sees(at),
+        higher_is_better=at.brief.higher_is_better or bool(at.brief.spec.constraints),
         trials=min(TRIAL_BATCH, _trials(at) - len(at.journey.trials)),
         seed=at.brief.spec.judging.seed,
     )
@@ -305,6 +312,40 @@ def _proposed(at: Pass) -> Sequence[dict[str, float]]:
     return [{**values, **at.spec.fixed} for values in proposed]
 
 
+def _as_the_tuner_sees(at: Pass) -> tuple[TrialScore, ...]:
+    """One number a trial. Under constraints that is its rank, worst first, since the objective alone would ignore them."""
+    if not at.brief.spec.constraints:
+        return tuple(at.journey.trials)
+    order = _from_best_to_worst(at, at.journey.trials, _reference(at, "first_rung_constrained"))
+    rank = {canonical(one.hyperparameters): float(len(order) - n) for n, one in enumerate(order)}
+    return tuple(one.model_copy(update={"value": rank.get(canonical(one.hyperparameters)), "constrained": {}}) for one in at.journey.trials)
+
+
+def _reference(at: Pass, of: str) -> Mapping[str, float]:
+    """FedAvg's constrained metrics, which every other candidate waits for; FedAvg itself is compared with nothing."""
+    if not at.brief.spec.constraints or at.brief.baseline is None:
+        return {}
+    values: Mapping[str, float] = getattr(at.brief.baseline.status, of)
+    if not values and not at.brief.baseline.status.phase.terminal:
+        raise Unfinished
+    return values
+
+
+def _mark(at: Pass, value: float, constrained: Mapping[str, float], reference: Mapping[str, float]) -> Mark:
+    constraints = at.brief.spec.constraints
+    return Mark(value, violation(constrained, reference, constraints), ties(constrained, constraints))
+
+
+def _from_best_to_worst(at: Pass, trials: Sequence[TrialScore], reference: Mapping[str, float]) -> list[TrialScore]:
+    """Distinct configurations that gave a value; among equals the earlier trial."""
+    marks = [(one, _mark(at, one.value, one.constrained, reference)) for one in trials if one.value is not None]
+    distinct: list[TrialScore] = []
+    for one, _ in sorted(marks, key=lambda pair: pair[1].key(at.brief.higher_is_better)):
+        if all(one.hyperparameters != other.hyperparameters for other in distinct):
+            distinct.append(one)
+    return distinct
+
+
 def _trial(at: Pass, code: Input, values: Mapping[str, float], rounds: int, seed: int) -> TrialScore | None:
     score = _judged(at, code, _judge_spec(at, values, rounds, seed, Split.SELECTION))
     if score is None:
@@ -312,7 +353,8 @@ def _trial(at: Pass, code: Input, values: Mapping[str, float], rounds: int, seed
     objective = at.brief.spec.objective
     value = score.value(objective.metric, objective.scope) if score.ok else None
     failure = score.reason if not score.ok else "" if value is not None else f"{objective.metric} was not measured"
-    return TrialScore(hyperparameters=dict(values), rounds=rounds, seed=seed, value=value, failure=failure[:1024])
+    constrained = {f"{one.metric}/{one.scope}": found for one in at.brief.spec.constraints if (found := score.value(one.metric, one.scope)) is not None}
+    return TrialScore(hyperparameters=dict(values), rounds=rounds, seed=seed, value=value, constrained=constrained, failure=failure[:1024])
 
 
 def _all_finished(trials: Sequence[TrialScore | None]) -> list[TrialScore]:
@@ -327,35 +369,34 @@ def _reject_if_all_failed(at: Pass) -> None:
         raise Ended(CandidatePhase.REJECTED, "SimulationFailed", at.journey.trials[0].failure)
 
 
-def _best(at: Pass, rounds: int) -> list[dict[str, float]]:
-    """Configurations of that many rounds from best to worst."""
-    sign = -1.0 if at.brief.higher_is_better else 1.0
-    scored = [(sign * one.value, n, one) for n, one in enumerate(at.journey.trials) if one.value is not None and one.rounds == rounds]
-    distinct: list[dict[str, float]] = []
-    for _, _, one in sorted(scored, key=lambda entry: entry[:2]):
-        if one.hyperparameters not in distinct:
-            distinct.append(one.hyperparameters)
-    return distinct
-
-
 # -- judging ----------------------------------------------------------------------------------------------------------
 def _full_length(at: Pass, code: Input) -> None:
     """The best configurations of the first rung at full length on every selection seed; the best mean is the score."""
     at.journey.reason = "Judging"
-    rounds = at.brief.spec.task.training.rounds
-    configurations = _best(at, at.brief.rung_rounds)[:FULL_LENGTH_CONFIGURATIONS]
-    judged = [[_trial(at, code, values, rounds, seed) for seed in at.brief.selection_seeds()] for values in configurations]
+    rounds, tuned = at.brief.spec.task.training.rounds, list(at.journey.trials)
+    best_first = _from_best_to_worst(at, tuned, _reference(at, "first_rung_constrained"))[:FULL_LENGTH_CONFIGURATIONS]
+    judged = [[_trial(at, code, one.hyperparameters, rounds, seed) for seed in at.brief.selection_seeds()] for one in best_first]
     full = [_all_finished(one) for one in judged]
-    if rounds != at.brief.rung_rounds:
-        at.journey.trials += [one for scores in full for one in scores]
-    whole = [[one.value for one in scores if one.value is not None] for scores in full]
-    means = {n: fmean(values) for n, values in enumerate(whole) if len(values) == len(full[n])}
-    if not means:
+    at.journey.trials += [one for scores in full for one in scores if one not in tuned]
+    whole = [scores for scores in full if all(one.value is not None for one in scores)]
+    if not whole:
         raise Ended(CandidatePhase.REJECTED, "SimulationFailed", next(one.failure for scores in full for one in scores if one.failure))
-    choose = max if at.brief.higher_is_better else min
-    best = choose(means, key=lambda n: (means[n], -n if at.brief.higher_is_better else n))
-    at.journey.best, at.journey.full = configurations[best], whole[best]
-    at.journey.measures = _measures(at, code, configurations[best])
+    reference = _reference(at, "measures")
+    marks = [_mark(at, _mean(scores), _mean_constrained(scores), reference) for scores in whole]
+    best = min(range(len(whole)), key=lambda n: (marks[n].key(at.brief.higher_is_better), n))
+    at.journey.full, at.journey.violation = whole[best], marks[best].violation
+    at.journey.best = whole[best][0].hyperparameters
+    at.journey.measures = _measures(at, code, at.journey.best)
+
+
+def _mean(scores: Sequence[TrialScore]) -> float:
+    return fmean(one.value for one in scores if one.value is not None)
+
+
+def _mean_constrained(scores: Sequence[TrialScore]) -> dict[str, float]:
+    """Means of the constrained metrics that every one of the scores has."""
+    shared = set.intersection(*(set(one.constrained) for one in scores)) if scores else set()
+    return {name: fmean(one.constrained[name] for one in scores) for name in sorted(shared)}
 
 
 def _measures(at: Pass, code: Input, values: Mapping[str, float]) -> dict[str, float]:
@@ -416,7 +457,7 @@ def _judge_spec(at: Pass, values: Mapping[str, float], rounds: int, seed: int, s
     )
 
 
-def _judging(at: Pass, code: Input, spec: JudgeSpec) -> works.Work:
+def _judging(at: Pass, code: Input, spec: JudgeSpec) -> Work:
     return judging_work(at.desk.put("judge.json", spec), code, at.brief.images)
 
 
@@ -450,10 +491,12 @@ def _status(observed: Observed[Candidate], desk: Desk, journey: Journey) -> Cand
         code=journey.code,
         trials=tuple(journey.trials),
         best=journey.best,
-        first_rung_score=fmean(journey.first_rung) if journey.first_rung else None,
-        first_rung_scores=tuple(journey.first_rung),
-        score=fmean(journey.full) if journey.full else None,
-        score_spread=stdev(journey.full) if len(journey.full) > 1 else None,
+        first_rung_score=_mean(journey.first_rung) if journey.first_rung else None,
+        first_rung_scores=tuple(one.value for one in journey.first_rung if one.value is not None),
+        first_rung_constrained=_mean_constrained(journey.first_rung),
+        score=_mean(journey.full) if journey.full else None,
+        score_spread=stdev(one.value for one in journey.full if one.value is not None) if len(journey.full) > 1 else None,
+        violation=journey.violation,
         measures=journey.measures,
         federated=journey.federated,
         finals=journey.finals,

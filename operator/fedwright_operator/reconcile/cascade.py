@@ -1,8 +1,11 @@
 """Pure decisions of the search: who goes on to a full judgement, who is a finalist, whether the search goes on."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from math import sqrt
 from statistics import fmean, variance
+
+from fedwright_crds.request import Constraint
 
 NOISE_BAND = 2.0
 """Half-width of the band in standard errors of a difference of two means; about one chance in forty to cut a tie."""
@@ -23,21 +26,56 @@ def noise_band(samples: Sequence[Sequence[float]]) -> float:
     return NOISE_BAND * sqrt(2 * pooled / seeds)
 
 
-def survivors(scores: Mapping[str, Sequence[float]], higher_is_better: bool, keep: frozenset[str]) -> frozenset[str]:
-    """Those whose mean is not outside the noise band below the best, and those that are kept anyway."""
-    means = {name: fmean(values) for name, values in scores.items() if values}
-    if not means:
-        return keep
+@dataclass(frozen=True)
+class Mark:
+    """How good something is: within the constraints first, then by the objective, then by the constrained metrics."""
+
+    value: float
+    """The objective, as measured."""
+    violation: float = 0.0
+    """Excess over the constraints' margins, in margins; 0 is within."""
+    ties: tuple[float, ...] = ()
+    """Constrained metrics, greater is better: they decide between equal objectives."""
+
+    def key(self, higher_is_better: bool) -> tuple[float, ...]:
+        """Sorts from best to worst."""
+        return (self.violation, -self.value if higher_is_better else self.value, *(-tie for tie in self.ties))
+
+
+def violation(values: Mapping[str, float], reference: Mapping[str, float], constraints: Sequence[Constraint]) -> float:
+    """By how many margins the values are worse than the reference allows, summed; 0 without a reference."""
+    return sum(_excess(values, reference, constraint) for constraint in constraints)
+
+
+def _excess(values: Mapping[str, float], reference: Mapping[str, float], constraint: Constraint) -> float:
+    name = f"{constraint.metric}/{constraint.scope}"
+    if name not in values or name not in reference:
+        return 0.0
+    sign = 1.0 if constraint.metric.higher_is_better else -1.0
+    worse = sign * (reference[name] - values[name])
+    return max(0.0, worse - constraint.margin) / (constraint.margin or 1e-9)
+
+
+def ties(values: Mapping[str, float], constraints: Sequence[Constraint]) -> tuple[float, ...]:
+    signed = [(f"{one.metric}/{one.scope}", 1.0 if one.metric.higher_is_better else -1.0) for one in constraints]
+    return tuple(sign * values[name] for name, sign in signed if name in values)
+
+
+def survivors(scores: Mapping[str, Sequence[float]], marks: Mapping[str, Mark], higher_is_better: bool, least: int) -> frozenset[str]:
+    """Those whose mean is not outside the noise band below the best that keeps the constraints, and the `least` best anyway."""
+    if not scores:
+        return frozenset()
     sign = 1.0 if higher_is_better else -1.0
-    best = max(sign * mean for mean in means.values())
+    within = [name for name in scores if marks[name].violation == 0] or list(scores)
+    best = max(sign * marks[name].value for name in within)
     band = noise_band(list(scores.values()))
-    return keep | {name for name, mean in means.items() if sign * mean >= best - band}
+    inside = {name for name in within if sign * marks[name].value >= best - band}
+    return frozenset(inside | set(ranked({name: marks[name] for name in scores}, higher_is_better)[:least]))
 
 
-def ranked(scores: Mapping[str, float], higher_is_better: bool) -> list[str]:
+def ranked(marks: Mapping[str, Mark], higher_is_better: bool) -> list[str]:
     """Names from best to worst; ties by name, so that every pass ranks alike."""
-    sign = -1.0 if higher_is_better else 1.0
-    return sorted(scores, key=lambda name: (sign * scores[name], name))
+    return sorted(marks, key=lambda name: (*marks[name].key(higher_is_better), name))
 
 
 def on_plateau(best_by_generation: Sequence[float | None], higher_is_better: bool, patience: int) -> bool:

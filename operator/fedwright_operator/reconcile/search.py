@@ -5,7 +5,7 @@ again grants the same. Only time moves a decision: when the budget for exploring
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from fedwright_crds.base import Digest
@@ -17,12 +17,14 @@ from fedwright_crds.meta import Metadata, OwnerReference
 from fedwright_crds.request import Budgets, FLStrategyRequest, RequestSpec
 from fedwright_crds.work import BoxKind
 from fedwright_operator.reconcile import works
-from fedwright_operator.reconcile.cascade import on_plateau, ranked, survivors
+from fedwright_operator.reconcile.cascade import Mark, on_plateau, ranked, survivors, ties, violation
 from fedwright_operator.reconcile.conditions import condition
 from fedwright_operator.reconcile.desk import Desk, GaveUp
 
 FINALISTS = 2
 """More would cost the correction for several tests more than a third candidate is likely to bring."""
+LEAST_SURVIVORS = 2 * FINALISTS
+"""So many go on to the full length whatever the first rung says: it is short, and an objective without noise has no band."""
 EXPLORING_SHARE = 0.6
 """Of the wall-clock budget; the rest is for the finalists, the rollout and the report."""
 BASELINE = "fedavg"
@@ -212,13 +214,20 @@ def _through_first_rung(search: Search, active: list[Candidate]) -> frozenset[st
     """Names that go on, or None while someone is still in the first rung."""
     if not all(_settled(search, one) or one.status.first_rung_scores for one in active):
         return None
-    names = {one.metadata.name for one in active}
     upto = max((one.spec.generation for one in active), default=0)
-    scores = {one.metadata.name: one.status.first_rung_scores for one in search.candidates if one.status.first_rung_scores and one.spec.generation <= upto}
+    seen = [one for one in search.candidates if one.status.first_rung_scores and one.spec.generation <= upto]
+    marks = {one.metadata.name: _first_rung_mark(search, one) for one in seen}
+    scores = {one.metadata.name: one.status.first_rung_scores for one in seen}
     higher = _higher(search.spec)
-    catalogue = {one.metadata.name: sum(one.status.first_rung_scores) / len(one.status.first_rung_scores) for one in active if _is_catalogue(one, search.request) and one.status.first_rung_scores}
-    keep = frozenset({baseline_name(search.request), *ranked(catalogue, higher)[:1]})
-    return survivors(scores, higher, keep) & names
+    catalogue = ranked({one.metadata.name: marks[one.metadata.name] for one in seen if _is_catalogue(one, search.request)}, higher)
+    return survivors(scores, marks, higher, LEAST_SURVIVORS) | frozenset(catalogue[:1])
+
+
+def _first_rung_mark(search: Search, one: Candidate) -> Mark:
+    constraints, values = search.spec.constraints, one.status.first_rung_constrained
+    baseline = search.by_name.get(baseline_name(search.request))
+    reference = baseline.status.first_rung_constrained if baseline else {}
+    return Mark(one.status.first_rung_score or 0.0, violation(values, reference, constraints), ties(values, constraints))
 
 
 def _grant(one: Candidate, passed: frozenset[str] | None, exhausted: str, baseline: str) -> Grant:
@@ -285,18 +294,15 @@ class Choice:
 def finalists(request: FLStrategyRequest, candidates: Sequence[Candidate]) -> Choice:
     """The best scores of the selection split. One that proves not to be federated loses its place to the next."""
     baseline, higher = baseline_name(request), _higher(request.spec)
-    scores = _scored(request.spec, candidates)
     by_name = {one.metadata.name: one for one in candidates}
-    order = ranked({name: score for name, score in scores.items() if name != baseline}, higher)
+    order = [name for name in ranked(_scored(request.spec, candidates), higher) if name != baseline]
     catalogue = next((name for name in order if _is_catalogue(by_name[name], request)), None)
     chosen = Choice(baseline, catalogue, tuple(order[:FINALISTS]), ready=False)
-    done = all(by_name[name].status.finals for name in chosen.all)
-    return Choice(chosen.baseline, chosen.catalogue, chosen.finalists, ready=done)
+    return replace(chosen, ready=all(by_name[name].status.finals for name in chosen.all))
 
 
 def best(spec: RequestSpec, candidates: Sequence[Candidate]) -> Candidate | None:
-    scores = _scored(spec, candidates)
-    names = ranked(scores, _higher(spec))
+    names = ranked(_scored(spec, candidates), _higher(spec))
     return next((one for one in candidates if names and one.metadata.name == names[0]), None)
 
 
@@ -309,8 +315,12 @@ def _is_catalogue(one: Candidate, request: FLStrategyRequest) -> bool:
     return one.spec.origin is Origin.BASELINE and one.metadata.name != baseline_name(request)
 
 
-def _scored(spec: RequestSpec, candidates: Iterable[Candidate]) -> dict[str, float]:
-    return {one.metadata.name: one.status.score for one in candidates if one.status.phase is CandidatePhase.SCORED and one.status.score is not None}
+def _scored(spec: RequestSpec, candidates: Iterable[Candidate]) -> dict[str, Mark]:
+    return {
+        one.metadata.name: Mark(one.status.score, one.status.violation, ties(one.status.measures, spec.constraints))
+        for one in candidates
+        if one.status.phase is CandidatePhase.SCORED and one.status.score is not None
+    }
 
 
 def _settled(search: Search, one: Candidate) -> bool:
@@ -320,9 +330,9 @@ def _settled(search: Search, one: Candidate) -> bool:
 
 def _best_score(search: Search, cohort: Sequence[Candidate]) -> float | None:
     names = {one.metadata.name for one in cohort}
-    scores = {name: score for name, score in _scored(search.spec, search.candidates).items() if name in names}
-    order = ranked(scores, _higher(search.spec))
-    return scores[order[0]] if order else None
+    marks = {name: mark for name, mark in _scored(search.spec, search.candidates).items() if name in names and not mark.violation}
+    order = ranked(marks, _higher(search.spec))
+    return marks[order[0]].value if order else None
 
 
 def _higher(spec: RequestSpec) -> bool:
