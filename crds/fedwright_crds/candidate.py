@@ -89,7 +89,12 @@ class CandidatePhase(StrEnum):
 
     @property
     def terminal(self) -> bool:
-        return self in {CandidatePhase.NOT_SELECTED, CandidatePhase.SCORED, CandidatePhase.REJECTED, CandidatePhase.FAILED}
+        return self in {
+            CandidatePhase.NOT_SELECTED,
+            CandidatePhase.SCORED,
+            CandidatePhase.REJECTED,
+            CandidatePhase.FAILED,
+        }
 
 
 class Attempt(Strict):

@@ -358,7 +358,7 @@ class Comparison(Strict):
 
 
 class Decision(Strict):
-    winner: Name | None
+    winner: Name | None = None
     reason: Text
     baseline: Name
     best_catalogue: Name | None = None

@@ -20,7 +20,9 @@ class Placement(StrEnum):
 class NodeData(Strict):
     """How a node loads its own data: a file on the node, the owner's function, or a shard of a known task for trials."""
 
-    path: Line | None = Field(default=None, description="An .npz on the node with x [n, ...] float32 and y [n] int64.")
+    path: Line | None = Field(
+        default=None, description="An .npz on the node with x [n, ...] float32 and y [n] int64."
+    )
     entry_point: EntryPoint | None = None
     task: Task | None = None
 

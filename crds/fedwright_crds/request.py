@@ -14,7 +14,9 @@ from fedwright_crds.work import BoxKind
 class Objective(Strict):
     metric: Metric = Metric.ACCURACY
     scope: Scope = Scope.GLOBAL
-    target_accuracy: Annotated[float, Field(gt=0, lt=1)] | None = Field(default=None, description="For RoundsToTarget: the accuracy to reach.")
+    target_accuracy: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        default=None, description="For RoundsToTarget: the accuracy to reach."
+    )
 
 
 class Constraint(Strict):
@@ -22,7 +24,9 @@ class Constraint(Strict):
 
     metric: Metric
     scope: Scope = Scope.GLOBAL
-    margin: Annotated[float, Field(ge=0)] = Field(description="Greatest loss that is still acceptable, in the metric's unit (0.01 accuracy is one point).")
+    margin: Annotated[float, Field(ge=0)] = Field(
+        description="Greatest loss that is still acceptable, in the metric's unit (0.01 accuracy is one point)."
+    )
 
 
 class PrivacyUnit(StrEnum):
@@ -51,23 +55,43 @@ class SeedCandidate(Strict):
 
 
 class Search(Strict):
-    proposals: Annotated[int, Field(ge=0, le=64, description="Variants that the reflector proposes in a generation.")] = 4
-    top_k: Annotated[int, Field(ge=1, le=16, description="Proposals that the committee lets through in a generation.")] = 2
+    proposals: Annotated[
+        int, Field(ge=0, le=64, description="Variants that the reflector proposes in a generation.")
+    ] = 4
+    top_k: Annotated[
+        int, Field(ge=1, le=16, description="Proposals that the committee lets through in a generation.")
+    ] = 2
     generations: Annotated[int, Field(ge=0, le=16)] = 1
-    plateau: Annotated[int, Field(ge=1, le=16, description="Generations without a better selection score that end the search.")] = 1
-    catalogue_methods: Annotated[int, Field(ge=0, le=16, description="Methods of the catalogue that are tuned as baselines beside FedAvg.")] = 2
+    plateau: Annotated[
+        int,
+        Field(ge=1, le=16, description="Generations without a better selection score that end the search."),
+    ] = 1
+    catalogue_methods: Annotated[
+        int,
+        Field(ge=0, le=16, description="Methods of the catalogue that are tuned as baselines beside FedAvg."),
+    ] = 2
     candidates: Annotated[tuple[SeedCandidate, ...], Field(max_length=16)] = ()
-    plan_candidates: Annotated[int, Field(ge=0, le=16, description="Compositions that the planner starts with.")] = 2
-    trials: Annotated[int, Field(ge=1, le=256, description="Hyperparameter trials of each candidate and baseline.")] = 6
+    plan_candidates: Annotated[
+        int, Field(ge=0, le=16, description="Compositions that the planner starts with.")
+    ] = 2
+    trials: Annotated[
+        int, Field(ge=1, le=256, description="Hyperparameter trials of each candidate and baseline.")
+    ] = 6
     debug_attempts: Annotated[int, Field(ge=0, le=32)] = 4
     parallel: Annotated[int, Field(ge=1, le=64, description="Units of work at one time.")] = 2
 
 
 class Judging(Strict):
-    selection_seeds: Annotated[int, Field(ge=1, le=32, description="Seeds of the full-length judgement on the selection split.")] = 2
-    fresh_seeds: Annotated[int, Field(ge=10, le=200, description="Seeds of the final test on which nothing was selected.")] = 10
+    selection_seeds: Annotated[
+        int, Field(ge=1, le=32, description="Seeds of the full-length judgement on the selection split.")
+    ] = 2
+    fresh_seeds: Annotated[
+        int, Field(ge=10, le=200, description="Seeds of the final test on which nothing was selected.")
+    ] = 10
     level: Annotated[float, Field(gt=0, le=0.2, description="Greatest chance of a false winner.")] = 0.05
-    first_rung: Annotated[float, Field(ge=0.25, le=1, description="Share of the rounds of a first judgement.")] = 0.25
+    first_rung: Annotated[
+        float, Field(ge=0.25, le=1, description="Share of the rounds of a first judgement.")
+    ] = 0.25
     cascade: bool = Field(default=True, description="False judges every candidate in full.")
     seed: Annotated[int, Field(ge=0, le=2**31)] = 0
 
@@ -93,7 +117,9 @@ class Interaction(Strict):
 
 class Budgets(Strict):
     candidates: Annotated[int, Field(ge=1, le=1000)] = 16
-    simulated_rounds: Annotated[int, Field(ge=1, le=10**9, description="Rounds times works, over the whole request.")] = 100_000
+    simulated_rounds: Annotated[
+        int, Field(ge=1, le=10**9, description="Rounds times works, over the whole request.")
+    ] = 100_000
     wall_seconds: Annotated[int, Field(ge=10, le=10**7)] = 3600
     tokens: Annotated[int, Field(ge=0, le=10**10)] = 0
     money_usd: Annotated[float, Field(ge=0, le=1e7)] = 0.0
@@ -113,7 +139,9 @@ class Minds(Strict):
 
 class DeploymentTemplate(Strict):
     enabled: bool = True
-    federation: Name | None = Field(default=None, description="A Federation that exists; absent: one is made for this request.")
+    federation: Name | None = Field(
+        default=None, description="A Federation that exists; absent: one is made for this request."
+    )
     nodes: Annotated[int, Field(ge=2, le=1000)] = 3
     rounds: Annotated[int, Field(ge=1, le=2000)] = 10
 
@@ -159,21 +187,35 @@ class RequestSpec(Strict):
 
     @model_validator(mode="after")
     def _objective_is_measurable(self) -> Self:
-        for where, metric in [("objective.metric", self.objective.metric), *((f"constraints[{i}].metric", c.metric) for i, c in enumerate(self.constraints))]:
+        for where, metric in [
+            ("objective.metric", self.objective.metric),
+            *((f"constraints[{i}].metric", c.metric) for i, c in enumerate(self.constraints)),
+        ]:
             if problem := measurable(self.task, metric):
                 raise ValueError(f"{where}: {problem}")
         if (self.objective.metric is Metric.ROUNDS_TO_TARGET) != (self.objective.target_accuracy is not None):
-            raise ValueError("objective.targetAccuracy is given exactly when objective.metric is RoundsToTarget; set both or neither")
+            raise ValueError(
+                "objective.targetAccuracy is given exactly when objective.metric is RoundsToTarget; set both or neither"
+            )
         return self
 
     @model_validator(mode="after")
     def _budget_holds_one_candidate(self) -> Self:
-        need = 1 + self.search.catalogue_methods + len(self.search.candidates) + max(1, self.search.plan_candidates if not self.search.candidates else 0)
+        need = (
+            1
+            + self.search.catalogue_methods
+            + len(self.search.candidates)
+            + max(1, self.search.plan_candidates if not self.search.candidates else 0)
+        )
         if self.budgets.candidates < min(need, 2):
-            raise ValueError(f"budgets.candidates is {self.budgets.candidates}, too small for FedAvg and one candidate; raise it to at least 2")
+            raise ValueError(
+                f"budgets.candidates is {self.budgets.candidates}, too small for FedAvg and one candidate; raise it to at least 2"
+            )
         least = self.task.training.rounds * (2 * self.search.trials + 2 * self.judging.fresh_seeds)
         if self.budgets.simulated_rounds < least:
-            raise ValueError(f"budgets.simulatedRounds is {self.budgets.simulated_rounds}, too small for one candidate beside FedAvg; raise it to at least {least}")
+            raise ValueError(
+                f"budgets.simulatedRounds is {self.budgets.simulated_rounds}, too small for one candidate beside FedAvg; raise it to at least {least}"
+            )
         return self
 
 
@@ -196,7 +238,11 @@ class RequestPhase(StrEnum):
 
     @property
     def waiting(self) -> bool:
-        return self in {RequestPhase.AWAITING_ANSWERS, RequestPhase.AWAITING_APPROVAL, RequestPhase.AWAITING_PROMOTION}
+        return self in {
+            RequestPhase.AWAITING_ANSWERS,
+            RequestPhase.AWAITING_APPROVAL,
+            RequestPhase.AWAITING_PROMOTION,
+        }
 
 
 class Question(Strict):

@@ -30,7 +30,10 @@ class DataSource(StrEnum):
 
 class Data(Strict):
     source: DataSource
-    entry_point: EntryPoint | None = Field(default=None, description="module:function for source EntryPoint; it returns x, y and may return client.")
+    entry_point: EntryPoint | None = Field(
+        default=None,
+        description="module:function for source EntryPoint; it returns x, y and may return client.",
+    )
     synthetic_alpha: Annotated[float, Field(ge=0, le=10)] = 1.0
     synthetic_beta: Annotated[float, Field(ge=0, le=10)] = 1.0
 
@@ -53,7 +56,9 @@ class PartitionKind(StrEnum):
 
 class Partition(Strict):
     kind: PartitionKind = PartitionKind.DIRICHLET
-    alpha: Annotated[float, Field(gt=0, le=1000, description="Dirichlet concentration; small is skewed.")] = 0.5
+    alpha: Annotated[float, Field(gt=0, le=1000, description="Dirichlet concentration; small is skewed.")] = (
+        0.5
+    )
     labels_per_client: Annotated[int, Field(ge=1, le=100)] = 2
     min_samples: Annotated[int, Field(ge=2, le=10000, description="Least training samples of a client.")] = 8
 
@@ -93,7 +98,9 @@ class Devices(Strict):
 
     profile: DeviceProfile = DeviceProfile.UNIFORM
     straggler_fraction: Annotated[float, Field(ge=0, le=1)] = 0.3
-    steps_per_second: Annotated[float, Field(gt=0, le=1e6, description="Local steps a second of a median device.")] = 50.0
+    steps_per_second: Annotated[
+        float, Field(gt=0, le=1e6, description="Local steps a second of a median device.")
+    ] = 50.0
     upload_kib_per_second: Annotated[float, Field(gt=0, le=1e9)] = 256.0
     download_kib_per_second: Annotated[float, Field(gt=0, le=1e9)] = 1024.0
     round_deadline_seconds: Annotated[float, Field(gt=0, le=86400)] | None = None
@@ -129,9 +136,13 @@ class Task(Strict):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.continual and self.training.rounds < self.continual.tasks:
-            raise ValueError(f"training.rounds is {self.training.rounds}, fewer than continual.tasks; raise rounds to at least {self.continual.tasks}")
+            raise ValueError(
+                f"training.rounds is {self.training.rounds}, fewer than continual.tasks; raise rounds to at least {self.continual.tasks}"
+            )
         if self.clients * self.training.participation < 1:
-            raise ValueError("training.participation leaves less than one client a round; raise participation or clients")
+            raise ValueError(
+                "training.participation leaves less than one client a round; raise participation or clients"
+            )
         return self
 
 

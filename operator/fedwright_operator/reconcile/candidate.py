@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean, stdev
 
+from fedwright_crds.judging_work import judging_work, verification_work
+
 from fedwright_crds.base import Digest, canonical
 from fedwright_crds.candidate import (
     Attempt,
@@ -23,14 +25,15 @@ from fedwright_crds.documents import (
     DataFacts,
     DebugInput,
     JudgeSpec,
-    Plan as SearchPlan,
     Score,
     Split,
     TestReport,
     TuneInput,
     TuneOutput,
 )
-from fedwright_crds.judging_work import judging_work, verification_work
+from fedwright_crds.documents import (
+    Plan as SearchPlan,
+)
 from fedwright_crds.meta import Spent
 from fedwright_crds.request import RequestSpec
 from fedwright_crds.task import Metric
@@ -113,6 +116,8 @@ def plan(observed: Observed[Candidate]) -> Plan[Candidate]:
     candidate, request = observed.resource, observed.request
     if request is None or request.status.plan is None or candidate.status.phase in _LASTING:
         return Plan(candidate)
+    if request.status.phase.terminal and candidate.spec.grant.stage is not GrantStage.STOP:
+        return Plan(candidate)
     desk = Desk(observed.results, observed.read, request.status.retries)
     journey = Journey()
     try:
@@ -160,7 +165,9 @@ def _brief(observed: Observed[Candidate], desk: Desk) -> Brief:
         inspected(Desk(desk.results, desk.read, desk.retries), request.spec, images),
         observed.document(SearchPlan, request.status.plan),
         images,
-        next((one for one in observed.candidates if one.metadata.name == name), None) if name != observed.resource.metadata.name else None,
+        next((one for one in observed.candidates if one.metadata.name == name), None)
+        if name != observed.resource.metadata.name
+        else None,
     )
 
 
@@ -192,7 +199,11 @@ def _write_until_green(at: Pass) -> Input:
     for number in range(at.brief.spec.search.debug_attempts + 1):
         draft = at.desk.put("code.json", code)
         if draft.digest in tried:
-            raise Ended(CandidatePhase.REJECTED, "Stuck", f"the debugger came back to draft {draft.digest[7:15]}: {earlier[-1].message}")
+            raise Ended(
+                CandidatePhase.REJECTED,
+                "Stuck",
+                f"the debugger came back to draft {draft.digest[7:15]}: {earlier[-1].message}",
+            )
         tried.add(draft.digest)
         report = _tested(at, draft, number)
         if report.passed:
@@ -239,7 +250,9 @@ def _report(desk: Desk, result: WorkResult) -> TestReport:
     except GaveUp as failure:
         return TestReport(passed=False, failures=(CheckFailure(check="Box", message=str(failure)),))
     if not report.passed and not report.failures:
-        return TestReport(passed=False, failures=(CheckFailure(check="Box", message="the tests failed without a word"),))
+        return TestReport(
+            passed=False, failures=(CheckFailure(check="Box", message="the tests failed without a word"),)
+        )
     return report
 
 
@@ -318,7 +331,10 @@ def _as_the_tuner_sees(at: Pass) -> tuple[TrialScore, ...]:
         return tuple(at.journey.trials)
     order = _from_best_to_worst(at, at.journey.trials, _reference(at, "first_rung_constrained"))
     rank = {canonical(one.hyperparameters): float(len(order) - n) for n, one in enumerate(order)}
-    return tuple(one.model_copy(update={"value": rank.get(canonical(one.hyperparameters)), "constrained": {}}) for one in at.journey.trials)
+    return tuple(
+        one.model_copy(update={"value": rank.get(canonical(one.hyperparameters)), "constrained": {}})
+        for one in at.journey.trials
+    )
 
 
 def _reference(at: Pass, of: str) -> Mapping[str, float]:
@@ -353,8 +369,19 @@ def _trial(at: Pass, code: Input, values: Mapping[str, float], rounds: int, seed
     objective = at.brief.spec.objective
     value = score.value(objective.metric, objective.scope) if score.ok else None
     failure = score.reason if not score.ok else "" if value is not None else f"{objective.metric} was not measured"
-    constrained = {f"{one.metric}/{one.scope}": found for one in at.brief.spec.constraints if (found := score.value(one.metric, one.scope)) is not None}
-    return TrialScore(hyperparameters=dict(values), rounds=rounds, seed=seed, value=value, constrained=constrained, failure=failure[:1024])
+    constrained = {
+        f"{one.metric}/{one.scope}": found
+        for one in at.brief.spec.constraints
+        if (found := score.value(one.metric, one.scope)) is not None
+    }
+    return TrialScore(
+        hyperparameters=dict(values),
+        rounds=rounds,
+        seed=seed,
+        value=value,
+        constrained=constrained,
+        failure=failure[:1024],
+    )
 
 
 def _all_finished(trials: Sequence[TrialScore | None]) -> list[TrialScore]:
@@ -375,12 +402,19 @@ def _full_length(at: Pass, code: Input) -> None:
     at.journey.reason = "Judging"
     rounds, tuned = at.brief.spec.task.training.rounds, list(at.journey.trials)
     best_first = _from_best_to_worst(at, tuned, _reference(at, "first_rung_constrained"))[:FULL_LENGTH_CONFIGURATIONS]
-    judged = [[_trial(at, code, one.hyperparameters, rounds, seed) for seed in at.brief.selection_seeds()] for one in best_first]
+    judged = [
+        [_trial(at, code, one.hyperparameters, rounds, seed) for seed in at.brief.selection_seeds()]
+        for one in best_first
+    ]
     full = [_all_finished(one) for one in judged]
     at.journey.trials += [one for scores in full for one in scores if one not in tuned]
     whole = [scores for scores in full if all(one.value is not None for one in scores)]
     if not whole:
-        raise Ended(CandidatePhase.REJECTED, "SimulationFailed", next(one.failure for scores in full for one in scores if one.failure))
+        raise Ended(
+            CandidatePhase.REJECTED,
+            "SimulationFailed",
+            next(one.failure for scores in full for one in scores if one.failure),
+        )
     reference = _reference(at, "measures")
     marks = [_mark(at, _mean(scores), _mean_constrained(scores), reference) for scores in whole]
     best = min(range(len(whole)), key=lambda n: (marks[n].key(at.brief.higher_is_better), n))
@@ -402,9 +436,13 @@ def _mean_constrained(scores: Sequence[TrialScore]) -> dict[str, float]:
 def _measures(at: Pass, code: Input, values: Mapping[str, float]) -> dict[str, float]:
     """Means of all metrics over the selection seeds; the works are finished, so this starts none."""
     rounds = at.brief.spec.task.training.rounds
-    scores = [_judged(at, code, _judge_spec(at, values, rounds, seed, Split.SELECTION)) for seed in at.brief.selection_seeds()]
+    scores = [
+        _judged(at, code, _judge_spec(at, values, rounds, seed, Split.SELECTION)) for seed in at.brief.selection_seeds()
+    ]
     metrics = [score.metrics for score in scores if score is not None]
-    return {name: fmean(one[name] for one in metrics) for name in sorted(metrics[0]) if all(name in one for one in metrics)}
+    return {
+        name: fmean(one[name] for one in metrics) for name in sorted(metrics[0]) if all(name in one for one in metrics)
+    }
 
 
 def _federated_check(at: Pass, code: Input) -> None:
@@ -495,12 +533,19 @@ def _status(observed: Observed[Candidate], desk: Desk, journey: Journey) -> Cand
         first_rung_scores=tuple(one.value for one in journey.first_rung if one.value is not None),
         first_rung_constrained=_mean_constrained(journey.first_rung),
         score=_mean(journey.full) if journey.full else None,
-        score_spread=stdev(one.value for one in journey.full if one.value is not None) if len(journey.full) > 1 else None,
+        score_spread=stdev(one.value for one in journey.full if one.value is not None)
+        if len(journey.full) > 1
+        else None,
         violation=journey.violation,
         measures=journey.measures,
         federated=journey.federated,
         finals=journey.finals,
-        spent=Spent(candidates=1, simulated_rounds=sum(journey.judged.values()), works=spent.works, box_seconds=spent.box_seconds),
+        spent=Spent(
+            candidates=1,
+            simulated_rounds=sum(journey.judged.values()),
+            works=spent.works,
+            box_seconds=spent.box_seconds,
+        ),
     )
 
 
@@ -508,7 +553,11 @@ def _facts(journey: Journey) -> list[Fact]:
     ended = journey.phase.terminal
     bad = journey.phase in {CandidatePhase.REJECTED, CandidatePhase.FAILED}
     return [
-        Fact("Tested", True if journey.code else False if bad else None, "TestsPassed" if journey.code else journey.reason),
+        Fact(
+            "Tested",
+            True if journey.code else False if bad else None,
+            "TestsPassed" if journey.code else journey.reason,
+        ),
         Fact("Scored", bool(journey.full) or (False if ended else None), journey.reason, journey.message),
         Fact("Finished", ended, journey.reason, journey.message),
     ]

@@ -61,7 +61,9 @@ def ties(values: Mapping[str, float], constraints: Sequence[Constraint]) -> tupl
     return tuple(sign * values[name] for name, sign in signed if name in values)
 
 
-def survivors(scores: Mapping[str, Sequence[float]], marks: Mapping[str, Mark], higher_is_better: bool, least: int) -> frozenset[str]:
+def survivors(
+    scores: Mapping[str, Sequence[float]], marks: Mapping[str, Mark], higher_is_better: bool, least: int
+) -> frozenset[str]:
     """Those whose mean is not outside the noise band below the best that keeps the constraints, and the `least` best anyway."""
     if not scores:
         return frozenset()

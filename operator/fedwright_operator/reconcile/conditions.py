@@ -45,5 +45,5 @@ def _condition(old: Condition | None, fact: Fact, now: datetime, generation: int
     )
 
 
-def condition(of: tuple[Condition, ...], type: str) -> Condition | None:  # noqa: A002 - the API's own word
+def condition(of: tuple[Condition, ...], type: str) -> Condition | None:
     return next((one for one in of if one.type == type), None)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from fedwright_crds.deployment import Deployment, DeploymentPhase, DeploymentStatus
-from fedwright_crds.documents import DeploymentMetrics, DeployInput
+from fedwright_crds.documents import DeployInput, DeploymentMetrics
 from fedwright_crds.federation import FederationPhase
 from fedwright_crds.work import Input, Outcome, WorkResult
 from fedwright_operator.reconcile import works

@@ -85,7 +85,12 @@ class Desk:
             return kind.model_validate_json(self.read(result.outputs[output]))
         except (KeyError, ValueError) as problem:
             raise GaveUp(
-                result.model_copy(update={"outcome": Outcome.FAILED, "message": f"output {output} is no {kind.__name__}: {_first_line(problem)}"})
+                result.model_copy(
+                    update={
+                        "outcome": Outcome.FAILED,
+                        "message": f"output {output} is no {kind.__name__}: {_first_line(problem)}",
+                    }
+                )
             ) from None
 
     def spent(self) -> Spent:

@@ -7,10 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NoReturn
 
-from fedwright_crds.base import Digest, Strict, canonical, digest_of
-from fedwright_crds.candidate import Candidate, CandidatePhase
-from fedwright_crds.documents import Decision, DataFacts, Plan as SearchPlan, PlanInput, PlanOutput
 from fedwright_crds.manifests import frozen_digest
+
+from fedwright_crds.base import Digest, canonical
+from fedwright_crds.candidate import Candidate, CandidatePhase
+from fedwright_crds.documents import DataFacts, Decision, PlanInput, PlanOutput
+from fedwright_crds.documents import Plan as SearchPlan
 from fedwright_crds.meta import Resource, Spent
 from fedwright_crds.request import (
     Approval,
@@ -22,7 +24,7 @@ from fedwright_crds.request import (
     RequestStatus,
     Stage,
 )
-from fedwright_crds.work import BoxKind, Work
+from fedwright_crds.work import BoxKind
 from fedwright_operator.reconcile import rollout, search, works
 from fedwright_operator.reconcile.api import Event, Observed, Plan
 from fedwright_operator.reconcile.conditions import Fact, conditions, stamp
@@ -116,7 +118,11 @@ def _end(at: Pass, phase: RequestPhase, reason: str, message: str) -> None:
 # -- steps ------------------------------------------------------------------------------------------------------------
 def _heed_the_person(at: Pass) -> None:
     if at.spec.abort:
-        raise Halt(RequestPhase.FAILED, "Aborted", "abort is set in the spec; apply the request under another name to start anew")
+        raise Halt(
+            RequestPhase.FAILED,
+            "Aborted",
+            "abort is set in the spec; apply the request under another name to start anew",
+        )
 
 
 def _pin_images(at: Pass) -> None:
@@ -136,7 +142,11 @@ def _freeze_spec(at: Pass) -> None:
     before, now = at.observed.resource.status.frozen_spec, frozen_digest(at.spec)
     at.course.frozen = before or now
     if before and before != now:
-        raise Halt(RequestPhase.FAILED, "SpecChanged", "the spec was changed after planning began; put it back and set retryToken, or apply it under another name")
+        raise Halt(
+            RequestPhase.FAILED,
+            "SpecChanged",
+            "the spec was changed after planning began; put it back and set retryToken, or apply it under another name",
+        )
 
 
 def _inspect(at: Pass) -> None:
@@ -150,25 +160,26 @@ def _make_plan(at: Pass) -> None:
     at.course.reason = "Planning"
     assert at.course.facts is not None
     answers = at.spec.answers
-    document = PlanInput(request=at.name, spec=_planners_view(at.spec), facts=at.course.facts, answers=answers)
+    document = PlanInput(request=at.name, spec=search.minds_view(at.spec), facts=at.course.facts, answers=answers)
     output = _planned(at, document)
     if output.plan is None and at.spec.interaction.questions is Consent.AUTOMATIC:
         from_defaults = tuple({"question": one.id, "answer": one.default} for one in output.questions)
-        document = PlanInput.model_validate_json(canonical({**document.to_wire(), "answers": [one.to_wire() for one in answers] + list(from_defaults)}))
+        document = PlanInput.model_validate_json(
+            canonical({**document.to_wire(), "answers": [one.to_wire() for one in answers] + list(from_defaults)})
+        )
         output = _planned(at, document)
     if output.plan is None:
         at.course.questions = output.questions
         if not output.questions:
             raise Halt(RequestPhase.FAILED, "NoPlan", "the planner gave neither a plan nor a question")
-        raise Halt(RequestPhase.AWAITING_ANSWERS, "AnswersNeeded", "; ".join(f"{one.id}: {one.text}" for one in output.questions))
+        raise Halt(
+            RequestPhase.AWAITING_ANSWERS,
+            "AnswersNeeded",
+            "; ".join(f"{one.id}: {one.text}" for one in output.questions),
+        )
     at.course.plan = output.plan
     at.course.plan_digest = at.desk.put("plan", output.plan).digest
     at.course.done.append("Planned")
-
-
-def _planners_view(spec: RequestSpec) -> RequestSpec:
-    """The spec without a person's later words, so that an approval does not ask the planner again."""
-    return spec.model_copy(update={"answers": (), "approvals": (), "abort": False, "retry_token": "", "budgets": spec.budgets})
 
 
 def _planned(at: Pass, document: PlanInput) -> PlanOutput:
@@ -189,14 +200,26 @@ def _need_approval(at: Pass, stage: Stage, digest: Digest, waiting: RequestPhase
     if not words:
         raise Halt(waiting, f"{stage}ApprovalNeeded", f"approve or reject the {str(stage).lower()} {digest}")
     if not words[-1].approved:
-        raise Halt(RequestPhase.FAILED, f"{stage}Rejected", words[-1].reason or f"the {str(stage).lower()} was rejected")
+        raise Halt(
+            RequestPhase.FAILED,
+            f"{stage}Rejected",
+            words[-1].reason or f"the {str(stage).lower()} was rejected",
+        )
 
 
 def _explore(at: Pass) -> None:
     at.course.phase, at.course.reason = RequestPhase.EXPLORING, "Exploring"
     assert at.course.plan is not None and at.course.facts is not None
     outcome = search.explore(
-        search.Search(at.observed.resource, at.course.plan, at.course.facts, at.course.images, at.candidates, at.observed.now, at.desk)
+        search.Search(
+            at.observed.resource,
+            at.course.plan,
+            at.course.facts,
+            at.course.images,
+            at.candidates,
+            at.observed.now,
+            at.desk,
+        )
     )
     at.course.apply, at.course.generation = list(outcome.candidates), outcome.generation
     if outcome.failed:
@@ -210,10 +233,12 @@ def _select(at: Pass) -> None:
     at.course.phase, at.course.reason = RequestPhase.SELECTING, "JudgingFinalists"
     assert at.course.plan is not None
     choice = search.finalists(at.observed.resource, at.candidates)
-    at.course.apply = search.with_grants(at.course.apply, choice.granted)
+    at.course.apply = list(search.with_grants(at.course.apply, choice.granted))
     if not choice.ready:
         raise Unfinished
-    at.course.decision, at.course.decision_digest = rollout.decide(at.observed.resource, choice, at.candidates, at.course.images, at.desk)
+    at.course.decision, at.course.decision_digest = rollout.decide(
+        at.observed.resource, choice, at.candidates, at.course.images, at.desk
+    )
     at.course.done.append("Decided")
 
 
@@ -224,7 +249,9 @@ def _package(at: Pass) -> None:
         return
     winner = next(one for one in at.candidates if one.metadata.name == decision.winner)
     at.course.reason = "Packaging"
-    at.course.package = rollout.package(at.observed.resource, winner, at.course.plan, at.course.facts, at.course.images, at.desk)
+    at.course.package = rollout.package(
+        at.observed.resource, winner, at.course.plan, at.course.facts, at.course.images, at.desk
+    )
     at.course.done.append("Packaged")
 
 
@@ -252,7 +279,14 @@ def _report(at: Pass) -> None:
     at.course.reason = "WritingReport"
     assert at.course.decision is not None and at.course.plan is not None and at.course.facts is not None
     document = rollout.report_input(
-        at.observed.resource, at.course.plan, at.course.facts, at.candidates, at.course.decision, at.observed.deployment, _spent(at), at.desk
+        at.observed.resource,
+        at.course.plan,
+        at.course.facts,
+        at.candidates,
+        at.course.decision,
+        at.observed.deployment,
+        _spent(at),
+        at.desk,
     )
     result = at.desk.result(works.report_work(at.desk.put("report.json", document), at.course.images))
     if result is None:
@@ -284,7 +318,17 @@ STEPS: tuple[Callable[[Pass], None], ...] = (
     _conclude,
 )
 
-MILESTONES = ("Accepted", "Planned", "Approved", "Explored", "Decided", "Packaged", "Promoted", "Deployed", "Reported")
+MILESTONES = (
+    "Accepted",
+    "Planned",
+    "Approved",
+    "Explored",
+    "Decided",
+    "Packaged",
+    "Promoted",
+    "Deployed",
+    "Reported",
+)
 
 
 # -- the answer -------------------------------------------------------------------------------------------------------
@@ -359,7 +403,9 @@ def _spent(at: Pass) -> Spent:
     own = at.desk.spent()
     all_spent = [own, *(one.status.spent for one in at.candidates)]
     return Spent(
-        candidates=sum(one.status.phase is not CandidatePhase.NOT_SELECTED or bool(one.status.trials) for one in at.candidates),
+        candidates=sum(
+            one.status.phase is not CandidatePhase.NOT_SELECTED or bool(one.status.trials) for one in at.candidates
+        ),
         simulated_rounds=sum(one.simulated_rounds for one in all_spent),
         works=sum(one.works for one in all_spent),
         box_seconds=round(sum(one.box_seconds for one in all_spent), 3),

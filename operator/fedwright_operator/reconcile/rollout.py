@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
+from fedwright_crds.judging_work import decide_work
+
 from fedwright_crds.base import Digest
 from fedwright_crds.candidate import Candidate
 from fedwright_crds.deployment import Deployment, DeploymentPhase, DeploymentSpec
@@ -18,7 +20,6 @@ from fedwright_crds.documents import (
 )
 from fedwright_crds.documents import Plan as SearchPlan
 from fedwright_crds.federation import Federation, FederationSpec, NodeData, NodeGroup
-from fedwright_crds.judging_work import decide_work
 from fedwright_crds.meta import Metadata, Resource, Spent
 from fedwright_crds.request import FLStrategyRequest
 from fedwright_crds.work import BoxKind, Input
@@ -31,7 +32,9 @@ Images = Mapping[BoxKind, Digest]
 
 
 # -- decide -----------------------------------------------------------------------------------------------------------
-def decide(request: FLStrategyRequest, choice: Choice, candidates: Sequence[Candidate], images: Images, desk: Desk) -> tuple[Decision, Digest]:
+def decide(
+    request: FLStrategyRequest, choice: Choice, candidates: Sequence[Candidate], images: Images, desk: Desk
+) -> tuple[Decision, Digest]:
     """The judge's word on the fresh seeds."""
     by_name = {one.metadata.name: one for one in candidates}
     document = DecideInput(
@@ -71,7 +74,14 @@ def decided_words(decision: Decision) -> str:
 
 
 # -- package and deploy -----------------------------------------------------------------------------------------------
-def package(request: FLStrategyRequest, winner: Candidate, plan: SearchPlan, facts: DataFacts, images: Images, desk: Desk) -> Digest:
+def package(
+    request: FLStrategyRequest,
+    winner: Candidate,
+    plan: SearchPlan,
+    facts: DataFacts,
+    images: Images,
+    desk: Desk,
+) -> Digest:
     """The winner as a Flower app, by digest."""
     document = PackageInput(
         name=winner.metadata.name,
@@ -104,7 +114,12 @@ def children(request: FLStrategyRequest, package: Digest, federation: Federation
             made.append(_fleet(request, name))
     spec = DeploymentSpec(federation=name, package=package, rounds=template.rounds)
     labels = {"fedwright.dev/request": meta.name[:63]}
-    made.append(Deployment(metadata=Metadata(name=deployment_name(request), namespace=meta.namespace, labels=labels), spec=spec))
+    made.append(
+        Deployment(
+            metadata=Metadata(name=deployment_name(request), namespace=meta.namespace, labels=labels),
+            spec=spec,
+        )
+    )
     return made
 
 
@@ -119,7 +134,8 @@ def _fleet(request: FLStrategyRequest, name: str) -> Federation:
     group = NodeGroup(name="nodes", nodes=nodes, data=NodeData(task=task))
     labels = {"fedwright.dev/request": request.metadata.name[:63]}
     return Federation(
-        metadata=Metadata(name=name, namespace=request.metadata.namespace, labels=labels), spec=FederationSpec(groups=(group,))
+        metadata=Metadata(name=name, namespace=request.metadata.namespace, labels=labels),
+        spec=FederationSpec(groups=(group,)),
     )
 
 

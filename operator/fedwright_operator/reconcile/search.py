@@ -11,11 +11,20 @@ from datetime import datetime
 from fedwright_crds.base import Digest
 from fedwright_crds.candidate import Candidate, CandidatePhase, CandidateSpec, Grant, GrantStage, Origin
 from fedwright_crds.committee import top_k
-from fedwright_crds.documents import CandidateOutcome, DataFacts, Grade, Idea, ReflectInput, ReflectOutput, ReviewInput, ReviewOutput
+from fedwright_crds.documents import (
+    CandidateOutcome,
+    DataFacts,
+    Grade,
+    Idea,
+    ReflectInput,
+    ReflectOutput,
+    ReviewInput,
+    ReviewOutput,
+)
 from fedwright_crds.documents import Plan as SearchPlan
 from fedwright_crds.meta import Metadata, OwnerReference
 from fedwright_crds.request import Budgets, FLStrategyRequest, RequestSpec
-from fedwright_crds.work import BoxKind
+from fedwright_crds.work import BoxKind, WorkResult
 from fedwright_operator.reconcile import works
 from fedwright_operator.reconcile.cascade import Mark, on_plateau, ranked, survivors, ties, violation
 from fedwright_operator.reconcile.conditions import condition
@@ -87,13 +96,22 @@ def explore(search: Search) -> Exploration:
 # -- cohorts ----------------------------------------------------------------------------------------------------------
 def _first_cohort(search: Search) -> list[Candidate]:
     request = search.request.metadata.name
-    baselines = [_candidate(search, f"{request}-{idea.method}", idea, Origin.BASELINE, 0) for idea in search.plan.baselines]
+    baselines = [
+        _candidate(search, f"{request}-{idea.method}", idea, Origin.BASELINE, 0) for idea in search.plan.baselines
+    ]
     planned = [
-        _candidate(search, f"{request}-p{number}", idea, Origin.PLAN, 0) for number, idea in enumerate(search.plan.candidates, 1)
+        _candidate(search, f"{request}-p{number}", idea, Origin.PLAN, 0)
+        for number, idea in enumerate(search.plan.candidates, 1)
     ]
     # Within the budget, FedAvg and the planned candidates come before further baselines.
     affordable = [*baselines[:1], *planned, *baselines[1:]][: search.spec.budgets.candidates]
-    return sorted(affordable, key=lambda one: (one.spec.origin is not Origin.BASELINE, one.metadata.name != baseline_name(search.request)))
+    return sorted(
+        affordable,
+        key=lambda one: (
+            one.spec.origin is not Origin.BASELINE,
+            one.metadata.name != baseline_name(search.request),
+        ),
+    )
 
 
 def _next_cohort(search: Search, generation: int, exhausted: str) -> list[Candidate] | None:
@@ -101,7 +119,9 @@ def _next_cohort(search: Search, generation: int, exhausted: str) -> list[Candid
     if exhausted:
         return [one for one in search.candidates if one.spec.generation == generation]
     earlier = [one for one in search.candidates if one.spec.generation < generation]
-    room = search.spec.budgets.candidates - sum(one.spec.grant.stage is not GrantStage.STOP or bool(one.status.trials) for one in earlier)
+    room = search.spec.budgets.candidates - sum(
+        one.spec.grant.stage is not GrantStage.STOP or bool(one.status.trials) for one in earlier
+    )
     wanted = min(search.spec.search.proposals, 64)
     if room <= 0 or not wanted:
         return []
@@ -113,7 +133,14 @@ def _next_cohort(search: Search, generation: int, exhausted: str) -> list[Candid
         return None
     name = search.request.metadata.name
     return [
-        _candidate(search, f"{name}-g{generation}-{number}", idea, Origin.PROPOSAL, generation, selected=number - 1 in chosen)
+        _candidate(
+            search,
+            f"{name}-g{generation}-{number}",
+            idea,
+            Origin.PROPOSAL,
+            generation,
+            selected=number - 1 in chosen,
+        )
         for number, idea in enumerate(proposals, 1)
     ]
 
@@ -128,7 +155,9 @@ def _proposals(search: Search, generation: int, wanted: int, earlier: Sequence[C
         proposals=wanted,
         outcomes=outcomes(earlier),
     )
-    work = works.mind_work("reflect", search.spec.minds.reflector, search.desk.put("reflect-input.json", document), search.images)
+    work = works.mind_work(
+        "reflect", search.spec.minds.reflector, search.desk.put("reflect-input.json", document), search.images
+    )
     result = search.desk.result(work)
     if result is None:
         return None
@@ -138,12 +167,16 @@ def _proposals(search: Search, generation: int, wanted: int, earlier: Sequence[C
         return ()  # a mind that fails to propose ends the search, not the request
 
 
-def _reviewed(search: Search, proposals: tuple[Idea, ...], earlier: Sequence[Candidate], k: int) -> frozenset[int] | None:
+def _reviewed(
+    search: Search, proposals: tuple[Idea, ...], earlier: Sequence[Candidate], k: int
+) -> frozenset[int] | None:
     grades = reviews(search, proposals, earlier)
     return None if grades is None else frozenset(top_k(grades, len(proposals), k))
 
 
-def reviews(search: Search, proposals: tuple[Idea, ...], earlier: Sequence[Candidate]) -> list[tuple[Grade, ...]] | None:
+def reviews(
+    search: Search, proposals: tuple[Idea, ...], earlier: Sequence[Candidate]
+) -> list[tuple[Grade, ...]] | None:
     """Each reviewer's grades. A reviewer that fails is left out."""
     spec = search.spec
     profiles = spec.minds.reviewers or ("catalogue",) * spec.review.members
@@ -160,7 +193,9 @@ def reviews(search: Search, proposals: tuple[Idea, ...], earlier: Sequence[Candi
         for number in range(len(profiles))
     ]
     results = [
-        search.desk.result(works.mind_work("review", profile, search.desk.put("review-input.json", order), search.images))
+        search.desk.result(
+            works.mind_work("review", profile, search.desk.put("review-input.json", order), search.images)
+        )
         for profile, order in zip(profiles, orders, strict=True)
     ]
     if any(one is None for one in results):
@@ -168,19 +203,30 @@ def reviews(search: Search, proposals: tuple[Idea, ...], earlier: Sequence[Candi
     return [grades for one in results if one is not None and (grades := _grades(search.desk, one)) is not None]
 
 
-def _grades(desk: Desk, result: works.WorkResult) -> tuple[Grade, ...] | None:
+def _grades(desk: Desk, result: WorkResult) -> tuple[Grade, ...] | None:
     try:
         return desk.document(ReviewOutput, result, "review.json").grades
     except GaveUp:
         return None
 
 
-def _candidate(search: Search, name: str, idea: Idea, origin: Origin, generation: int, *, selected: bool = True) -> Candidate:
+def _candidate(
+    search: Search, name: str, idea: Idea, origin: Origin, generation: int, *, selected: bool = True
+) -> Candidate:
     """A candidate as it should be, before grants; the status is what was observed of it."""
     request = search.request.metadata
     known = search.by_name.get(name)
-    owner = OwnerReference(api_version=search.request.api_version, kind=search.request.kind, name=request.name, uid=request.uid or "")
-    grant = Grant(stage=GrantStage.EXPLORE) if selected else Grant(stage=GrantStage.STOP, reason="not among the committee's best")
+    owner = OwnerReference(
+        api_version=search.request.api_version,
+        kind=search.request.kind,
+        name=request.name,
+        uid=request.uid or "",
+    )
+    grant = (
+        Grant(stage=GrantStage.EXPLORE)
+        if selected
+        else Grant(stage=GrantStage.STOP, reason="not among the committee's best")
+    )
     spec = CandidateSpec(
         request=request.name,
         parent=idea.parent,
@@ -198,7 +244,10 @@ def _candidate(search: Search, name: str, idea: Idea, origin: Origin, generation
     if known:
         return known.model_copy(update={"spec": spec})
     labels = {"fedwright.dev/request": request.name[:63]}
-    return Candidate(metadata=Metadata(name=name, namespace=request.namespace, labels=labels, owner_references=(owner,)), spec=spec)
+    return Candidate(
+        metadata=Metadata(name=name, namespace=request.namespace, labels=labels, owner_references=(owner,)),
+        spec=spec,
+    )
 
 
 # -- grants -----------------------------------------------------------------------------------------------------------
@@ -219,7 +268,10 @@ def _through_first_rung(search: Search, active: list[Candidate]) -> frozenset[st
     marks = {one.metadata.name: _first_rung_mark(search, one) for one in seen}
     scores = {one.metadata.name: one.status.first_rung_scores for one in seen}
     higher = _higher(search.spec)
-    catalogue = ranked({one.metadata.name: marks[one.metadata.name] for one in seen if _is_catalogue(one, search.request)}, higher)
+    catalogue = ranked(
+        {one.metadata.name: marks[one.metadata.name] for one in seen if _is_catalogue(one, search.request)},
+        higher,
+    )
     return survivors(scores, marks, higher, LEAST_SURVIVORS) | frozenset(catalogue[:1])
 
 
@@ -227,7 +279,11 @@ def _first_rung_mark(search: Search, one: Candidate) -> Mark:
     constraints, values = search.spec.constraints, one.status.first_rung_constrained
     baseline = search.by_name.get(baseline_name(search.request))
     reference = baseline.status.first_rung_constrained if baseline else {}
-    return Mark(one.status.first_rung_score or 0.0, violation(values, reference, constraints), ties(values, constraints))
+    return Mark(
+        one.status.first_rung_score or 0.0,
+        violation(values, reference, constraints),
+        ties(values, constraints),
+    )
 
 
 def _grant(one: Candidate, passed: frozenset[str] | None, exhausted: str, baseline: str) -> Grant:
@@ -330,7 +386,11 @@ def _settled(search: Search, one: Candidate) -> bool:
 
 def _best_score(search: Search, cohort: Sequence[Candidate]) -> float | None:
     names = {one.metadata.name for one in cohort}
-    marks = {name: mark for name, mark in _scored(search.spec, search.candidates).items() if name in names and not mark.violation}
+    marks = {
+        name: mark
+        for name, mark in _scored(search.spec, search.candidates).items()
+        if name in names and not mark.violation
+    }
     order = ranked(marks, _higher(search.spec))
     return marks[order[0]].value if order else None
 
@@ -347,7 +407,9 @@ def _why(search: Search) -> str:
 
 def minds_view(spec: RequestSpec) -> RequestSpec:
     """The spec without what a person may change on the way, so that such a change asks no mind again."""
-    return spec.model_copy(update={"answers": (), "approvals": (), "abort": False, "retry_token": "", "budgets": Budgets()})
+    return spec.model_copy(
+        update={"answers": (), "approvals": (), "abort": False, "retry_token": "", "budgets": Budgets()}
+    )
 
 
 def outcomes(candidates: Iterable[Candidate]) -> tuple[CandidateOutcome, ...]:

@@ -1,0 +1,268 @@
+"""Given these observations, this plan: the way of a request."""
+
+import json
+from dataclasses import replace
+
+import pytest
+from world import World, wish
+
+from fedwright_crds.candidate import CandidatePhase, GrantStage
+from fedwright_crds.documents import PlanOutput, Problem, Score, TestReport
+from fedwright_crds.request import Answer, Approval, Budgets, Question, Stage
+from fedwright_crds.work import Reason
+from fedwright_operator.reconcile.conditions import condition
+
+
+def amended(world: World, **spec: object) -> None:
+    """A person changes the spec."""
+    old = world.request
+    meta = old.metadata.model_copy(update={"generation": (old.metadata.generation or 0) + 1})
+    world.request = old.model_copy(update={"metadata": meta, "spec": old.spec.model_copy(update=spec)})
+
+
+def test_the_better_method_wins_and_the_phases_come_in_order() -> None:
+    world = World(wish()).run()
+    assert world.phases == ["Planning", "Exploring", "Selecting", "Succeeded"]
+    assert world.request.status.winner == "wish-scaffold" or world.request.status.winner == "wish-p1"
+    assert condition(world.request.status.conditions, "Finished").status == "True"  # type: ignore[union-attr]
+
+
+def test_equal_methods_end_in_no_improvement() -> None:
+    world = World(wish(), quality=dict.fromkeys(["fedavg", "fedprox", "scaffold", "fedadam"], 0.8)).run()
+    assert world.request.status.phase == "NoImprovement"
+    assert world.request.status.winner == ""
+
+
+def test_every_pass_is_safe_to_run_again() -> None:
+    world = World(wish())
+    while world.step():
+        for plan in world.plans():
+            assert all(work.id not in world.results for work in plan.works)
+    assert max(world.started.values()) == 1
+
+
+def test_a_winner_is_packaged_promoted_and_deployed() -> None:
+    world = World(wish(deployment={"nodes": 3, "rounds": 3})).run()
+    assert world.phases == ["Planning", "Exploring", "Selecting", "Deploying", "Succeeded"]
+    (deployment,) = world.deployments.values()
+    assert deployment.metadata.owner_references == ()
+    assert deployment.spec.package == world.request.status.package
+    assert deployment.status.round == 3
+
+
+def test_a_plan_waits_for_the_word_on_its_own_digest() -> None:
+    world = World(wish(interaction={"questions": "Automatic", "plan": "Required", "promotion": "Automatic"})).run()
+    assert world.request.status.phase == "AwaitingApproval"
+    assert condition(world.request.status.conditions, "Paused").status == "True"  # type: ignore[union-attr]
+    amended(world, approvals=(Approval(stage=Stage.PLAN, digest="sha256:" + "0" * 64, approved=True),))
+    assert world.run().request.status.phase == "AwaitingApproval"
+    assert world.request.status.plan is not None
+    amended(world, approvals=(Approval(stage=Stage.PLAN, digest=world.request.status.plan, approved=True),))
+    assert world.run().request.status.phase == "Succeeded"
+    assert world.kinds["plan"] == 1
+
+
+def test_a_rejected_plan_ends_the_request_in_the_persons_words() -> None:
+    world = World(wish(interaction={"questions": "Automatic", "plan": "Required", "promotion": "Automatic"})).run()
+    assert world.request.status.plan is not None
+    amended(
+        world,
+        approvals=(Approval(stage=Stage.PLAN, digest=world.request.status.plan, approved=False, reason="too dear"),),
+    )
+    world.run()
+    finished = condition(world.request.status.conditions, "Finished")
+    assert finished is not None and (finished.reason, finished.message) == ("PlanRejected", "too dear")
+    assert not world.candidates
+
+
+def test_questions_wait_for_answers_and_the_planner_sees_them() -> None:
+    def ask_first(world: World, work):  # type: ignore[no-untyped-def]
+        if json.loads(world.read(work, "plan-input.json"))["answers"]:
+            return world.answer_plan(work)
+        return {
+            "plan.json": PlanOutput(
+                questions=(Question(id="unit", text="Protect whom?", options=("Client",), default="Client"),)
+            )
+        }
+
+    world = World(wish(interaction={}), script={"plan": ask_first}).run()
+    assert world.request.status.phase == "AwaitingAnswers"
+    assert world.request.status.questions[0].id == "unit"
+    amended(world, answers=(Answer(question="unit", answer="Client"),))
+    assert world.run().request.status.phase == "AwaitingApproval"
+    automatic = World(wish(), script={"plan": ask_first}).run()
+    assert automatic.request.status.phase == "Succeeded"
+
+
+def test_data_that_refuses_the_request_ends_it_naming_field_and_mend() -> None:
+    problem = Problem(
+        field="spec.task.clients", message="5000 clients share 1797 samples", mend="lower it to at most 100"
+    )
+    world = World(wish(), script={"inspect": lambda *_: {"problem.json": problem}}).run()
+    finished = condition(world.request.status.conditions, "Finished")
+    assert finished is not None and finished.reason == "InvalidRequest"
+    assert "spec.task.clients" in finished.message and "lower it" in finished.message
+    assert set(world.kinds) == {"inspect"}
+
+
+def test_a_spec_changed_after_planning_began_ends_the_request_and_starts_nothing() -> None:
+    world = World(wish())
+    while world.request.status.phase != "Exploring":
+        world.step()
+    amended(world, goal="something else")
+    before = sum(world.started.values())
+    world.run()
+    assert condition(world.request.status.conditions, "Finished").reason == "SpecChanged"  # type: ignore[union-attr]
+    assert sum(world.started.values()) == before
+
+
+def test_budgets_may_grow_and_no_mind_is_asked_again() -> None:
+    world = World(wish())
+    while world.request.status.phase != "Exploring":
+        world.step()
+    amended(world, budgets=Budgets(candidates=20))
+    world.run()
+    assert world.request.status.phase == "Succeeded"
+    assert world.kinds["plan"] == 1
+
+
+def test_images_that_changed_under_a_request_end_it_rather_than_mix_scores() -> None:
+    world = World(wish())
+    while world.request.status.phase != "Exploring":
+        world.step()
+    status = world.request.status
+    world.request = world.request.model_copy(
+        update={"status": status.model_copy(update={"images": dict.fromkeys(status.images, "sha256:" + "1" * 64)})}
+    )
+    world.run()
+    assert condition(world.request.status.conditions, "Finished").reason == "ImagesChanged"  # type: ignore[union-attr]
+
+
+def test_work_that_fails_for_good_fails_the_request_and_a_retry_token_tries_it_again() -> None:
+    broken = {"decide": lambda *_: Reason.CRASHED}
+    world = World(wish(), script=broken).run()
+    assert world.request.status.phase == "Failed"
+    world.script.clear()
+    amended(world, retry_token="again")
+    world.run()
+    assert world.request.status.phase == "Succeeded"
+    assert world.kinds["decide"] == 2 and world.kinds["plan"] == 1
+
+
+def test_the_platforms_failures_are_tried_again_within_a_bound() -> None:
+    failures = iter([Reason.PLATFORM, Reason.PLATFORM])
+    world = World(wish())
+    world.script["plan"] = lambda w, work: next(failures, None) or w.answer_plan(work)
+    assert world.run().request.status.phase == "Succeeded"
+    assert world.kinds["plan"] == 3
+    hopeless = World(wish(), script={"plan": lambda *_: Reason.PLATFORM}).run()
+    assert hopeless.request.status.phase == "Failed"
+    assert hopeless.kinds["plan"] == 3
+
+
+def test_abort_stops_every_candidate() -> None:
+    world = World(wish())
+    while not any(one.status.phase == "Simulating" for one in world.candidates.values()):
+        world.step()
+    amended(world, abort=True)
+    world.run()
+    assert world.request.status.phase == "Failed"
+    assert all(one.status.phase.terminal for one in world.candidates.values())
+
+
+def test_only_the_committees_best_are_written() -> None:
+    world = World(wish()).run()
+    proposals = [one for one in world.candidates.values() if one.spec.generation == 1]
+    assert [one.status.phase for one in sorted(proposals, key=lambda one: one.metadata.name)] == [
+        CandidatePhase.SCORED,
+        CandidatePhase.NOT_SELECTED,
+    ]
+    assert all(one.spec.grant.stage in {GrantStage.JUDGE, GrantStage.FINAL, GrantStage.STOP} for one in proposals)
+
+
+def test_the_budget_of_candidates_is_kept() -> None:
+    world = World(wish(budgets={"candidates": 2})).run()
+    assert sorted(world.candidates) == ["wish-fedavg", "wish-p1"]
+
+
+def test_when_the_time_for_exploring_is_over_the_scored_go_on_to_the_final() -> None:
+    world = World(wish(budgets={"wallSeconds": 30})).run()
+    assert world.request.status.phase in {"Succeeded", "NoImprovement", "Failed"}
+    assert any("wallSeconds" in one.spec.grant.reason for one in world.candidates.values())
+
+
+def test_a_finalist_that_is_not_federated_loses_its_place() -> None:
+    def verify(world: World, work):  # type: ignore[no-untyped-def]
+        cheats = "scaffold" in json.loads(world.read(work, "code.json"))["files"]["strategy.py"]
+        return {"score.json": Score(ok=not cheats, reason="NotFederated: answers differ by 0.2" if cheats else "")}
+
+    world = World(wish(), script={"verify": verify}).run()
+    assert world.candidates["wish-p1"].status.phase == "Rejected"
+    assert "NotFederated" in condition(world.candidates["wish-p1"].status.conditions, "Finished").reason  # type: ignore[union-attr]
+    assert "g1" in world.request.status.winner
+
+
+def test_a_candidate_that_fails_every_test_is_rejected_and_the_request_goes_on() -> None:
+    def tests(world: World, work):  # type: ignore[no-untyped-def]
+        if "scaffold" in json.loads(world.read(work, "code.json"))["files"]["strategy.py"]:
+            return Reason.OUT_OF_MEMORY
+        return {"test-report.json": TestReport(passed=True)}
+
+    def mend(world: World, work):  # type: ignore[no-untyped-def]
+        attempt = json.loads(world.read(work, "debug-input.json"))["attempt"]
+        return _draft(attempt)
+
+    world = World(wish(), script={"test": tests, "debug": mend}).run()
+    rejected = world.candidates["wish-p1"].status
+    assert rejected.phase == "Rejected" and len(rejected.attempts) == 5
+    assert "OutOfMemory" in rejected.attempts[0].failure
+    assert world.request.status.phase == "Succeeded"
+
+
+def _draft(attempt: int):  # type: ignore[no-untyped-def]
+    from fedwright_crds.documents import CandidateCode, CodeOutput
+
+    return {"debug.json": CodeOutput(code=CandidateCode(files={"strategy.py": f"# scaffold draft {attempt}"}))}
+
+
+def test_fewer_bytes_count_only_within_the_accuracy_margin() -> None:
+    def judge(world: World, work):  # type: ignore[no-untyped-def]
+        spec = json.loads(world.read(work, "judge.json"))
+        method = json.loads(world.read(work, "code.json"))["files"]["strategy.py"].split()[1]
+        sizes = {"fedavg": 10.0, "fedprox": 10.0, "scaffold": 1.0, "fedadam": 2.0}
+        accuracy = {"fedavg": 0.9, "fedprox": 0.9, "scaffold": 0.5, "fedadam": 0.895}[method] + spec["seed"] % 7 / 1e4
+        return {
+            "score.json": Score(ok=True, metrics={"Accuracy/Global": accuracy, "UploadMebibytes/Global": sizes[method]})
+        }
+
+    request = wish(objective={"metric": "UploadMebibytes"}, constraints=[{"metric": "Accuracy", "margin": 0.02}])
+    world = World(request, script={"judge": judge})
+    world.run()
+    assert world.candidates["wish-p1"].status.violation > 0
+    assert "g1" in world.request.status.best_candidate
+
+
+@pytest.mark.parametrize("cascade", [True, False])
+def test_the_first_rung_is_short_only_in_a_cascade(cascade: bool) -> None:
+    world = World(wish(judging={"cascade": cascade})).run()
+    rounds = {one.rounds for one in world.candidates["wish-fedavg"].status.trials}
+    assert rounds == ({2, 8} if cascade else {8})
+
+
+def test_a_seed_is_never_selected_on_and_judged_on() -> None:
+    world = World(wish()).run()
+    seeds: dict[str, set[int]] = {"Selection": set(), "Test": set()}
+    for data in world.artifacts.values():
+        if b'"split":' in data:
+            spec = json.loads(data)
+            seeds[spec["split"]].add(spec["seed"])
+    assert seeds["Selection"] and len(seeds["Test"]) == 10 and not seeds["Selection"] & seeds["Test"]
+
+
+def test_status_never_goes_back_once_terminal() -> None:
+    world = World(wish()).run()
+    status = world.request.status
+    world.results.clear()
+    assert not world.step()
+    assert world.request.status == status
+    assert replace(world).request.status.finished_at is not None
