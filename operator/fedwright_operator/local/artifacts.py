@@ -1,0 +1,75 @@
+"""Artifacts: bytes under the name of their own digest, written once, checked on every read from disk."""
+
+from collections import OrderedDict
+from pathlib import Path
+from threading import Lock
+
+from fedwright_crds.base import digest_of
+from fedwright_crds.work import MIB
+from fedwright_operator.local.files import write_once
+
+LARGEST = 256 * MIB
+REMEMBERED = 64 * MIB
+"""Small documents are read in every pass; that many bytes of them are kept once they have been checked."""
+
+
+class Artifacts:
+    """The artifacts of one home, safe to use from many threads."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._memory: OrderedDict[str, bytes] = OrderedDict()
+        self._held = 0
+        self._lock = Lock()
+
+    def put(self, data: bytes) -> str:
+        """Keep the bytes; their digest. Raises ValueError beyond the greatest size."""
+        if len(data) > LARGEST:
+            raise ValueError(f"an artifact of {len(data)} bytes is over the limit of {LARGEST}")
+        digest = digest_of(data)
+        path = self.path(digest)
+        if not path.exists():
+            write_once(path, data)
+        return digest
+
+    def get(self, digest: str) -> bytes:
+        """The bytes of that digest. Raises KeyError if they are gone or no longer what their name says."""
+        with self._lock:
+            if digest in self._memory:
+                self._memory.move_to_end(digest)
+                return self._memory[digest]
+        try:
+            data = self.path(digest).read_bytes()
+        except FileNotFoundError:
+            raise KeyError(f"artifact {digest} is not in {self._root}") from None
+        if digest_of(data) != digest:
+            raise KeyError(f"artifact {digest} in {self._root} was changed on disk; remove that file")
+        self._remember(digest, data)
+        return data
+
+    def path(self, digest: str) -> Path:
+        """Where an artifact lies, or would."""
+        plain = digest.removeprefix("sha256:")
+        if len(plain) != 64 or not set(plain) <= set("0123456789abcdef"):
+            raise KeyError(f"{digest!r} is no digest")
+        return self._root / plain[:2] / plain
+
+    def digests(self) -> frozenset[str]:
+        return frozenset(f"sha256:{path.name}" for path in self._root.glob("[0-9a-f][0-9a-f]/[!.]*"))
+
+    def size(self, digest: str) -> int:
+        return self.path(digest).stat().st_size
+
+    def remove(self, digest: str) -> None:
+        self.path(digest).unlink(missing_ok=True)
+        with self._lock:
+            self._held -= len(self._memory.pop(digest, b""))
+
+    def _remember(self, digest: str, data: bytes) -> None:
+        if len(data) > REMEMBERED // 16:
+            return
+        with self._lock:
+            self._held += len(data) - len(self._memory.pop(digest, b""))
+            self._memory[digest] = data
+            while self._held > REMEMBERED:
+                self._held -= len(self._memory.popitem(last=False)[1])

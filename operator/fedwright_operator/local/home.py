@@ -1,0 +1,80 @@
+"""A home: the folder with all that one machine knows, and the lock of the one process that drives it."""
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+
+class HomeIsDriven(Exception):  # noqa: N818 - a state that is asked for, not a fault
+    """Another process drives this home."""
+
+
+@dataclass(frozen=True)
+class Home:
+    """Where things lie below one folder."""
+
+    root: Path
+
+    @property
+    def resources(self) -> Path:
+        return self.root / "resources"
+
+    @property
+    def artifacts(self) -> Path:
+        return self.root / "artifacts"
+
+    @property
+    def works(self) -> Path:
+        return self.root / "works"
+
+    @property
+    def federations(self) -> Path:
+        return self.root / "federations"
+
+    @property
+    def events(self) -> Path:
+        return self.root / "events.jsonl"
+
+    @property
+    def scratch(self) -> Path:
+        return self.root / "scratch"
+
+    @property
+    def driver(self) -> Path:
+        return self.root / "driver.lock"
+
+    @contextmanager
+    def driven(self) -> Iterator[None]:
+        """Be the one process that drives this home. The lock dies with its holder. Raises HomeIsDriven."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        with self.driver.open("a+") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise HomeIsDriven(self._held_by()) from None
+            file.truncate(0)
+            file.write(json.dumps({"pid": os.getpid(), "since": now().isoformat(timespec="seconds")}))
+            file.flush()
+            yield
+
+    def _held_by(self) -> str:
+        try:
+            holder = json.loads(self.driver.read_text())
+            who = f"process {holder['pid']} (since {holder['since']})"
+        except (ValueError, KeyError):
+            who = "another process"
+        return f"{who} drives {self.root}; wait for it, stop it, or use another --home"
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def stamp(instant: datetime) -> str:
+    """RFC 3339 in UTC, as Kubernetes writes times."""
+    return instant.strftime("%Y-%m-%dT%H:%M:%SZ")
