@@ -25,7 +25,7 @@ from fedwright_crds.request import (
     Stage,
 )
 from fedwright_crds.work import BoxKind
-from fedwright_operator.reconcile import rollout, search, works
+from fedwright_operator.reconcile import grants, rollout, search, standings, works
 from fedwright_operator.reconcile.api import Event, Observed, Plan
 from fedwright_operator.reconcile.conditions import Fact, conditions, stamp
 from fedwright_operator.reconcile.desk import Desk, GaveUp, Unfinished
@@ -134,7 +134,8 @@ def _pin_images(at: Pass) -> None:
         raise Halt(
             RequestPhase.FAILED,
             "ImagesChanged",
-            f"the {names} image is not the one this request began with; bring that version back and set retryToken, or apply the request under another name",
+            f"the {names} image is not the one this request began with; bring that version back and set retryToken, "
+            "or apply the request under another name",
         )
 
 
@@ -160,7 +161,7 @@ def _make_plan(at: Pass) -> None:
     at.course.reason = "Planning"
     assert at.course.facts is not None
     answers = at.spec.answers
-    document = PlanInput(request=at.name, spec=search.minds_view(at.spec), facts=at.course.facts, answers=answers)
+    document = PlanInput(request=at.name, spec=standings.minds_view(at.spec), facts=at.course.facts, answers=answers)
     output = _planned(at, document)
     if output.plan is None and at.spec.interaction.questions is Consent.AUTOMATIC:
         from_defaults = tuple({"question": one.id, "answer": one.default} for one in output.questions)
@@ -232,8 +233,8 @@ def _explore(at: Pass) -> None:
 def _select(at: Pass) -> None:
     at.course.phase, at.course.reason = RequestPhase.SELECTING, "JudgingFinalists"
     assert at.course.plan is not None
-    choice = search.finalists(at.observed.resource, at.candidates)
-    at.course.apply = list(search.with_grants(at.course.apply, choice.granted))
+    choice = standings.finalists(at.observed.resource, at.candidates)
+    at.course.apply = list(grants.with_grants(at.course.apply, choice.granted))
     if not choice.ready:
         raise Unfinished
     at.course.decision, at.course.decision_digest = rollout.decide(
@@ -337,7 +338,7 @@ def _answer(at: Pass, retries: int) -> Plan[FLStrategyRequest]:
     status = _status(at, retries)
     apply = list(course.apply)
     if course.phase is RequestPhase.FAILED:
-        apply = [*search.stopped(at.candidates, course.reason)]
+        apply = [*grants.stopped(at.candidates, course.reason)]
     return Plan(
         request.model_copy(update={"status": status}),
         works=tuple(at.desk.works),
@@ -357,7 +358,7 @@ def _events(before: RequestPhase, course: Course) -> tuple[Event, ...]:
 def _status(at: Pass, retries: int) -> RequestStatus:
     request, course = at.observed.resource, at.course
     before, generation = request.status, request.metadata.generation or 0
-    best = search.best(request.spec, at.candidates)
+    best = standings.best(request.spec, at.candidates)
     return RequestStatus(
         phase=course.phase,
         observed_generation=generation,

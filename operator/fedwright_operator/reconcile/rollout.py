@@ -26,7 +26,7 @@ from fedwright_crds.work import BoxKind, Input
 from fedwright_operator.reconcile import works
 from fedwright_operator.reconcile.conditions import condition
 from fedwright_operator.reconcile.desk import Desk, Unfinished
-from fedwright_operator.reconcile.search import Choice, minds_view, outcome
+from fedwright_operator.reconcile.standings import Choice, minds_view, outcome
 
 Images = Mapping[BoxKind, Digest]
 
