@@ -12,7 +12,7 @@ from fedwright_crds.candidate import Candidate, Origin
 from fedwright_crds.deployment import Deployment
 from fedwright_crds.federation import Federation
 from fedwright_crds.request import FLStrategyRequest
-from fedwright_crds.work import BoxKind
+from fedwright_crds.work import BoxKind, Work
 from fedwright_operator.local.apply import AnyPlan, Applier
 from fedwright_operator.local.artifacts import Artifacts
 from fedwright_operator.local.collect import collect_garbage
@@ -170,7 +170,7 @@ class Loop:
         root = view.root(resource)
         match resource:
             case Candidate():
-                return [one for one in view.resources if one is resource or one.metadata.uid == root]
+                return [one for one in view.resources if one is resource or _matters_to_candidates(one, root, view)]
             case Federation():
                 return [resource]
             case _:
@@ -192,7 +192,7 @@ class Loop:
             root = view.root(one)
             planned = self._planned.get(one.metadata.uid or "")
             for work in planned.plan.works if planned else ():
-                wanted.append(Wanted(work, root, slots.get(root) or SLOTS_WITHOUT_A_REQUEST))
+                wanted.append(Wanted(_labelled(work, one), root, slots.get(root) or SLOTS_WITHOUT_A_REQUEST))
         return wanted
 
     def _needed_federations(self, live: tuple[AnyResource, ...]) -> list[Federation]:
@@ -233,6 +233,18 @@ class Loop:
             except Empty:
                 if time.monotonic() >= due or self.store.stamps() != seen:
                     return
+
+
+def _matters_to_candidates(one: AnyResource, root: str, view: View) -> bool:
+    """Their request, and its baselines, against which constraints are measured."""
+    baseline = isinstance(one, Candidate) and one.spec.origin is Origin.BASELINE
+    return one.metadata.uid == root or (baseline and view.root(one) == root)
+
+
+def _labelled(work: Work, whose: AnyResource) -> Work:
+    """With whose it is written on it, for people and for the folders of a platform box."""
+    labels = {"kind": whose.kind, "namespace": whose.metadata.namespace, "name": whose.metadata.name}
+    return work.model_copy(update={"labels": {**work.labels, **labels}})
 
 
 def _urgency(resource: AnyResource) -> tuple[int, int, str, str]:

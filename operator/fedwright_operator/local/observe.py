@@ -81,12 +81,15 @@ class View:
         )
 
     def candidate(self, resource: Candidate, results: Mapping[str, WorkResult]) -> Observed[Candidate]:
+        """A candidate sees its siblings too: constraints are measured against FedAvg."""
+        root = self.root(resource)
         return Observed(
             resource,
             self.now,
             self.images,
             results,
             self.read,
+            candidates=tuple(one for one in self._all(Candidate) if self.root(one) == root),
             request=self.owner(resource),
             progress=self.progress,
         )
