@@ -11,7 +11,7 @@ from fedwright_crds.manifests import frozen_digest
 
 from fedwright_crds.base import Digest, canonical
 from fedwright_crds.candidate import Candidate, CandidatePhase
-from fedwright_crds.documents import DataFacts, Decision, PlanInput, PlanOutput
+from fedwright_crds.documents import DataFacts, Decision, Grade, PlanInput, PlanOutput
 from fedwright_crds.documents import Plan as SearchPlan
 from fedwright_crds.meta import Resource, Spent
 from fedwright_crds.request import (
@@ -25,12 +25,11 @@ from fedwright_crds.request import (
     Stage,
 )
 from fedwright_crds.work import BoxKind
-from fedwright_operator.reconcile import grants, rollout, search, standings, works
+from fedwright_operator.reconcile import grants, reporting, rollout, search, standings, works
 from fedwright_operator.reconcile.api import Event, Observed, Plan
 from fedwright_operator.reconcile.conditions import Fact, conditions, stamp
 from fedwright_operator.reconcile.desk import Desk, GaveUp, Unfinished
 from fedwright_operator.reconcile.inspection import Invalid, inspected
-from fedwright_operator.reconcile.rollout import decided_words
 
 
 @dataclass
@@ -48,6 +47,7 @@ class Course:
     plan: SearchPlan | None = None
     generation: int = 0
     apply: list[Resource] = field(default_factory=list)
+    grades: dict[str, tuple[Grade, ...]] = field(default_factory=dict)
     decision_digest: Digest | None = None
     decision: Decision | None = None
     package: Digest | None = None
@@ -223,6 +223,7 @@ def _explore(at: Pass) -> None:
         )
     )
     at.course.apply, at.course.generation = list(outcome.candidates), outcome.generation
+    at.course.grades = outcome.grades
     if outcome.failed:
         raise Halt(RequestPhase.FAILED, "BaselineFailed", outcome.failed)
     if not outcome.done:
@@ -279,16 +280,17 @@ def _report(at: Pass) -> None:
     """The last work. A report that cannot be written does not undo the answer."""
     at.course.reason = "WritingReport"
     assert at.course.decision is not None and at.course.plan is not None and at.course.facts is not None
-    document = rollout.report_input(
-        at.observed.resource,
-        at.course.plan,
-        at.course.facts,
-        at.candidates,
-        at.course.decision,
-        at.observed.deployment,
-        _spent(at),
-        at.desk,
+    found = reporting.Findings(
+        request=at.observed.resource,
+        facts=at.course.facts,
+        plan=at.course.plan,
+        candidates=at.candidates,
+        grades=at.course.grades,
+        decision=at.course.decision,
+        deployment=at.observed.deployment,
+        spent=_spent(at),
     )
+    document = reporting.report_input(found, at.desk)
     result = at.desk.result(works.report_work(at.desk.put("report.json", document), at.course.images))
     if result is None:
         raise Unfinished
@@ -300,7 +302,7 @@ def _report(at: Pass) -> None:
 def _conclude(at: Pass) -> NoReturn:
     assert at.course.decision is not None
     phase = RequestPhase.SUCCEEDED if at.course.decision.winner else RequestPhase.NO_IMPROVEMENT
-    raise Halt(phase, str(phase), decided_words(at.course.decision))
+    raise Halt(phase, str(phase), at.course.decision.reason)
 
 
 STEPS: tuple[Callable[[Pass], None], ...] = (

@@ -1,4 +1,4 @@
-"""From the finalists' figures to a running strategy: the decision, the package, the deployment, the report."""
+"""From the finalists' figures to a running strategy: the decision, the package, the deployment."""
 
 from collections.abc import Mapping, Sequence
 
@@ -11,22 +11,19 @@ from fedwright_crds.documents import (
     DataFacts,
     DecideInput,
     Decision,
-    DeploymentMetrics,
     Finalist,
     PackageInput,
-    ReportCandidate,
-    ReportInput,
     Score,
 )
 from fedwright_crds.documents import Plan as SearchPlan
 from fedwright_crds.federation import Federation, FederationSpec, NodeData, NodeGroup
-from fedwright_crds.meta import Metadata, Resource, Spent
+from fedwright_crds.meta import Metadata, Resource
 from fedwright_crds.request import FLStrategyRequest
 from fedwright_crds.work import BoxKind, Input
 from fedwright_operator.reconcile import works
 from fedwright_operator.reconcile.conditions import condition
 from fedwright_operator.reconcile.desk import Desk, Unfinished
-from fedwright_operator.reconcile.standings import Choice, minds_view, outcome
+from fedwright_operator.reconcile.standings import Choice
 
 Images = Mapping[BoxKind, Digest]
 
@@ -67,10 +64,6 @@ def _finalist(candidate: Candidate, role: str, choice: Choice, desk: Desk) -> Fi
             "also_catalogue": candidate.metadata.name == choice.catalogue,
         }
     )
-
-
-def decided_words(decision: Decision) -> str:
-    return decision.reason
 
 
 # -- package and deploy -----------------------------------------------------------------------------------------------
@@ -147,52 +140,3 @@ def deployed(deployment: Deployment | None, package: Digest) -> str:
         return ""
     finished = condition(deployment.status.conditions, "Finished")
     return finished.message if finished and finished.message else "the deployment failed"
-
-
-# -- report -----------------------------------------------------------------------------------------------------------
-def report_input(
-    request: FLStrategyRequest,
-    plan: SearchPlan,
-    facts: DataFacts,
-    candidates: Sequence[Candidate],
-    decision: Decision,
-    deployment: Deployment | None,
-    spent: Spent,
-    desk: Desk,
-) -> ReportInput:
-    """All that a report shows, and nothing that changes once the answer is there."""
-    return ReportInput(
-        request=request.metadata.name,
-        spec=minds_view(request.spec),
-        facts=facts,
-        plan=plan,
-        candidates=tuple(_report_candidate(one, desk) for one in sorted(candidates, key=lambda one: one.metadata.name)),
-        decision=decision,
-        verdict=decided_words(decision),
-        deployment=_metrics(deployment, desk),
-        judged_on=judged_on(request),
-        spent=spent.to_wire(),
-    )
-
-
-def _report_candidate(one: Candidate, desk: Desk) -> ReportCandidate:
-    scores = [Score.model_validate_json(desk.read(digest)) for digest in one.status.finals]
-    last = scores[0] if scores else None
-    return ReportCandidate(
-        outcome=outcome(one),
-        curves=tuple(score.curve for score in scores),
-        per_client=last.per_client if last else (),
-        probe=last.probe if last else None,
-        trials=one.status.trials,
-    )
-
-
-def _metrics(deployment: Deployment | None, desk: Desk) -> DeploymentMetrics | None:
-    if deployment is None or deployment.status.metrics is None:
-        return None
-    return DeploymentMetrics.model_validate_json(desk.read(deployment.status.metrics))
-
-
-def judged_on(request: FLStrategyRequest) -> str:
-    task = request.spec.task
-    return f"{task.data.source} split over {task.clients} simulated clients ({task.partition.kind}); a fleet's own data is elsewhere"

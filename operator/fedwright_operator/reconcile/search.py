@@ -58,6 +58,8 @@ class Exploration:
     candidates: list[Candidate] = field(default_factory=list)
     """As they should be, grants included."""
     generation: int = 0
+    grades: dict[str, tuple[Grade, ...]] = field(default_factory=dict)
+    """The committee's, by candidate."""
     done: bool = False
     failed: str = ""
 
@@ -68,7 +70,7 @@ def explore(search: Search) -> Exploration:
     over = exhausted(search.request, search.candidates, search.now)
     best: list[float | None] = []
     for generation in range(search.spec.search.generations + 1):
-        cohort = _first_cohort(search) if generation == 0 else _next_cohort(search, generation, over)
+        cohort = _first_cohort(search) if generation == 0 else _next_cohort(search, generation, over, outcome.grades)
         if cohort is None:
             return outcome
         outcome.generation = generation if cohort else outcome.generation
@@ -105,7 +107,9 @@ def _first_cohort(search: Search) -> list[Candidate]:
     )
 
 
-def _next_cohort(search: Search, generation: int, over: str) -> list[Candidate] | None:
+def _next_cohort(
+    search: Search, generation: int, over: str, grades: dict[str, tuple[Grade, ...]]
+) -> list[Candidate] | None:
     """Proposals of the reflector, the best k of them let through by the committee. None: not known yet."""
     if over:
         return [one for one in search.candidates if one.spec.generation == generation]
@@ -119,20 +123,16 @@ def _next_cohort(search: Search, generation: int, over: str) -> list[Candidate] 
     proposals = _proposals(search, generation, wanted, earlier)
     if proposals is None:
         return None
-    chosen = _reviewed(search, proposals, earlier, min(search.spec.search.top_k, room))
-    if chosen is None:
+    reviews = _reviews(search, proposals, earlier)
+    if reviews is None:
         return None
-    name = search.request.metadata.name
+    chosen = top_k(reviews, len(proposals), min(search.spec.search.top_k, room))
+    names = [f"{search.request.metadata.name}-g{generation}-{number}" for number in range(1, len(proposals) + 1)]
+    for number, name in enumerate(names):
+        grades[name] = tuple(grade for review in reviews for grade in review if grade.proposal == number)
     return [
-        _candidate(
-            search,
-            f"{name}-g{generation}-{number}",
-            idea,
-            Origin.PROPOSAL,
-            generation,
-            selected=number - 1 in chosen,
-        )
-        for number, idea in enumerate(proposals, 1)
+        _candidate(search, name, idea, Origin.PROPOSAL, generation, selected=number in chosen)
+        for number, (name, idea) in enumerate(zip(names, proposals, strict=True))
     ]
 
 
@@ -158,14 +158,7 @@ def _proposals(search: Search, generation: int, wanted: int, earlier: Sequence[C
         return ()  # a mind that fails to propose ends the search, not the request
 
 
-def _reviewed(
-    search: Search, proposals: tuple[Idea, ...], earlier: Sequence[Candidate], k: int
-) -> frozenset[int] | None:
-    grades = reviews(search, proposals, earlier)
-    return None if grades is None else frozenset(top_k(grades, len(proposals), k))
-
-
-def reviews(
+def _reviews(
     search: Search, proposals: tuple[Idea, ...], earlier: Sequence[Candidate]
 ) -> list[tuple[Grade, ...]] | None:
     """Each reviewer's grades. A reviewer that fails is left out."""
