@@ -25,7 +25,7 @@ class Applier:
 
     def apply(self, observed: AnyResource, plan: AnyPlan) -> None:
         for data in plan.artifacts.values():
-            self._artifacts.put(data)
+            self._artifacts.write(data)
         for child in plan.apply:
             self._child(observed, _known(child))
         for gone in plan.delete:
@@ -42,9 +42,7 @@ class Applier:
             who = f"{child.kind} {child.metadata.name}"
             self._events.tell(
                 owner,
-                Event(
-                    "NameTaken", f"{who} exists and belongs to another; delete it or rename this one", True
-                ),
+                Event("NameTaken", f"{who} exists and belongs to another; delete it or rename this one", True),
             )
         else:
             self._store.edit_spec(

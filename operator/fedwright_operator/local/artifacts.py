@@ -22,7 +22,7 @@ class Artifacts:
         self._held = 0
         self._lock = Lock()
 
-    def put(self, data: bytes) -> str:
+    def write(self, data: bytes) -> str:
         """Keep the bytes; their digest. Raises ValueError beyond the greatest size."""
         if len(data) > LARGEST:
             raise ValueError(f"an artifact of {len(data)} bytes is over the limit of {LARGEST}")
@@ -32,7 +32,7 @@ class Artifacts:
             write_once(path, data)
         return digest
 
-    def get(self, digest: str) -> bytes:
+    def read(self, digest: str) -> bytes:
         """The bytes of that digest. Raises KeyError if they are gone or no longer what their name says."""
         with self._lock:
             if digest in self._memory:

@@ -55,8 +55,6 @@ def _reachable(artifacts: Artifacts, names: set[str]) -> set[str]:
     frontier = names & present
     while frontier:
         reached |= frontier
-        documents = (
-            artifacts.path(name).read_bytes() for name in frontier if artifacts.size(name) <= LARGEST_DOCUMENT
-        )
+        documents = (artifacts.path(name).read_bytes() for name in frontier if artifacts.size(name) <= LARGEST_DOCUMENT)
         frontier = (_names(documents) & present) - reached
     return reached

@@ -41,6 +41,10 @@ class Home:
         return self.root / "events.jsonl"
 
     @property
+    def usage(self) -> Path:
+        return self.root / "usage"
+
+    @property
     def scratch(self) -> Path:
         return self.root / "scratch"
 

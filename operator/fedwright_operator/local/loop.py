@@ -85,14 +85,14 @@ class Loop:
         self.wake()
 
     def run(self, until: Callable[[], bool], tick: Callable[[], None] = lambda: None) -> bool:
-        """Drive until `until()` holds; False if stopped before. `tick` is called between passes."""
+        """Drive until `until()` holds and all is planned; False if stopped before. `tick` is called often."""
         while not self._stopping:
             changed = self.step()
             tick()
-            if until():
+            if not changed and until():
                 return True
             if not changed:
-                self._sleep()
+                self._sleep(tick)
         return False
 
     def close(self, seconds: float = 10.0) -> None:
@@ -123,7 +123,7 @@ class Loop:
             self.store.all(),
             now(),
             self._images,
-            self.artifacts.get,
+            self.artifacts.read,
             self._releases.statuses(),
             progress,
         )
@@ -174,9 +174,7 @@ class Loop:
             case Federation():
                 return [resource]
             case _:
-                return [
-                    one for one in view.resources if one.metadata.namespace == resource.metadata.namespace
-                ]
+                return [one for one in view.resources if one.metadata.namespace == resource.metadata.namespace]
 
     def _note(self, root: str, ids: set[str]) -> None:
         known = self._noted.setdefault(root, set(self.works.wanted(root)))
@@ -203,9 +201,7 @@ class Loop:
             if isinstance(one, Deployment) and not one.status.phase.terminal
         }
         wanted = (
-            one
-            for one in live
-            if isinstance(one, Federation) and self._planned[one.metadata.uid or ""].plan.release
+            one for one in live if isinstance(one, Federation) and self._planned[one.metadata.uid or ""].plan.release
         )
         return [one for one in wanted if (one.metadata.namespace, one.metadata.name) in named]
 
@@ -220,17 +216,16 @@ class Loop:
                 self.store.remove(one)
                 self._removed = True
 
-    def _sleep(self) -> None:
+    def _sleep(self, tick: Callable[[], None]) -> None:
         """Until a wake, a change of files, or a plan that is due."""
         seen = self.store.stamps()
         while not self._stopping:
-            due = min(
-                (planned.due for planned in self._planned.values()), default=time.monotonic() + RESYNC_SECONDS
-            )
+            due = min((planned.due for planned in self._planned.values()), default=time.monotonic() + RESYNC_SECONDS)
             try:
                 self._wakes.get(timeout=max(0.0, min(POLL_SECONDS, due - time.monotonic())))
                 return
             except Empty:
+                tick()
                 if time.monotonic() >= due or self.store.stamps() != seen:
                     return
 

@@ -30,9 +30,7 @@ class View:
     def live(self) -> tuple[AnyResource, ...]:
         """Those that are not on their way out, nor is their owner."""
         leaving = {one.metadata.uid for one in self.resources if one.metadata.deletion_timestamp}
-        return tuple(
-            one for one in self.resources if one.metadata.uid not in leaving and self.root(one) not in leaving
-        )
+        return tuple(one for one in self.resources if one.metadata.uid not in leaving and self.root(one) not in leaving)
 
     def root(self, resource: AnyResource) -> Uid:
         """The uid of its owner, if that is there, else its own."""
@@ -52,18 +50,12 @@ class View:
 
     def _named(self, model: type[R], name: str, namespace: str) -> R | None:
         return next(
-            (
-                one
-                for one in self._all(model)
-                if (one.metadata.name, one.metadata.namespace) == (name, namespace)
-            ),
+            (one for one in self._all(model) if (one.metadata.name, one.metadata.namespace) == (name, namespace)),
             None,
         )
 
     # -- one for each kind ------------------------------------------------------------------------
-    def request(
-        self, resource: FLStrategyRequest, results: Mapping[str, WorkResult]
-    ) -> Observed[FLStrategyRequest]:
+    def request(self, resource: FLStrategyRequest, results: Mapping[str, WorkResult]) -> Observed[FLStrategyRequest]:
         """A request sees its candidates and, by the names it gives them, its deployment and federation."""
         meta = resource.metadata
         deployment = self._named(Deployment, meta.name, meta.namespace)

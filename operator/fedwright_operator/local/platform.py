@@ -30,7 +30,7 @@ class PlatformBoxes:
     """Runs works of which all steps are platform steps."""
 
     def __init__(self, artifacts: Artifacts, federations: Path, scratch: Path, show: ShowProgress) -> None:
-        """`federations` holds a folder for each federation by name; `show` is told progress by work id."""
+        """`federations` holds `<namespace>/<name>` for each; `show` is told progress by work id."""
         self._artifacts, self._federations, self._scratch, self._show = artifacts, federations, scratch, show
 
     def run(self, work: Work, cancelled: Event) -> WorkResult:
@@ -49,14 +49,14 @@ class PlatformBoxes:
                         verdicts[-1] = verdict.model_copy(update={"reason": Reason.BAD_OUTPUT})
             if verdicts[-1].reason is not Reason.COMPLETED:
                 break
-        failed = verdicts[-1].reason is not Reason.COMPLETED
+        outcome = _outcome(verdicts[-1].reason)
         return WorkResult(
             id=work.id,
             kind=work.kind,
-            outcome=Outcome.FAILED if failed else Outcome.SUCCEEDED,
+            outcome=outcome,
             message=message,
             verdicts=tuple(verdicts),
-            outputs={} if failed else outputs,
+            outputs=outputs if outcome is Outcome.SUCCEEDED else {},
             started_at=stamp(started),
             finished_at=stamp(now()),
         )
@@ -65,10 +65,11 @@ class PlatformBoxes:
         assert step.box is BoxKind.PLATFORM, "a platform box runs platform steps alone"
         digests = {one.name: one.digest for one in work.inputs}
         for name in step.inputs:
-            (box / "in" / name).write_bytes(self._artifacts.get(digests[name]))
+            (box / "in" / name).write_bytes(self._artifacts.read(digests[name]))
         environment = {"FEDWRIGHT_BOX": str(box), "HOME": str(box / "scratch"), "FEDWRIGHT_WORK": work.id}
         if step.federation:
-            environment["FEDWRIGHT_FEDERATION"] = str((self._federations / step.federation).absolute())
+            folder = self._federations / work.labels.get("namespace", "default") / step.federation
+            environment["FEDWRIGHT_FEDERATION"] = str(folder.absolute())
         started = time.monotonic()
         child = Child(
             step.program,
@@ -96,10 +97,8 @@ class PlatformBoxes:
                     raise BadOutputError(f"output {name} of step {step.name} is missing or no plain file")
                 continue
             if path.stat().st_size > promised[name].max_bytes:
-                raise BadOutputError(
-                    f"output {name} of step {step.name} is over {promised[name].max_bytes} bytes"
-                )
-            found[name] = self._artifacts.put(path.read_bytes())
+                raise BadOutputError(f"output {name} of step {step.name} is over {promised[name].max_bytes} bytes")
+            found[name] = self._artifacts.write(path.read_bytes())
         return found
 
     def _progress(self, work_id: str, line: str) -> None:
@@ -123,6 +122,13 @@ def _follow(child: Child, wall_seconds: float, cancelled: Event) -> tuple[Reason
     if code == 0:
         return Reason.COMPLETED, 0
     return (Reason.KILLED_BY_SIGNAL if code > 128 else Reason.CRASHED), code
+
+
+def _outcome(reason: Reason) -> Outcome:
+    """These programs are ours, so when one falls over it is tried again; a deadline is a bound on the work itself."""
+    if reason is Reason.COMPLETED:
+        return Outcome.SUCCEEDED
+    return Outcome.FAILED if reason is Reason.DEADLINE_EXCEEDED else Outcome.PLATFORM_ERROR
 
 
 class _Folder:

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -31,18 +32,15 @@ class Fleet:
 class Releases:
     """The federations' processes of one home."""
 
-    def __init__(self, folder: Path, program: str = FLEET) -> None:
-        self._folder, self._program = folder, program
+    def __init__(self, folder: Path, code: Sequence[Path] = (), program: str = FLEET) -> None:
+        """`code`: folders of modules from which nodes may load their data."""
+        self._folder, self._code, self._program = folder, code, program
         self._fleets: dict[str, Fleet] = {}
 
     def want(self, federations: Sequence[Federation]) -> None:
         """Make it so: start what is missing or was changed, stop what is not in the list."""
         wanted = {one.metadata.uid or "": one for one in federations}
-        stale = [
-            uid
-            for uid, fleet in self._fleets.items()
-            if uid not in wanted or fleet.spec != _spec(wanted[uid])
-        ]
+        stale = [uid for uid, fleet in self._fleets.items() if uid not in wanted or fleet.spec != _spec(wanted[uid])]
         self._end(stale)
         for uid, federation in wanted.items():
             fleet = self._fleets.setdefault(uid, Fleet(self.folder(federation), _spec(federation)))
@@ -85,7 +83,10 @@ class Releases:
         return Child(
             (self._program, "--home", str(fleet.folder.absolute()), "--spec", str(spec.absolute())),
             cwd=fleet.folder,
-            environment={"HOME": str(fleet.folder.absolute())},
+            environment={
+                "HOME": str(fleet.folder.absolute()),
+                "PYTHONPATH": os.pathsep.join(map(str, self._code)),
+            },
             grace_seconds=GRACE_SECONDS,
             on_line=lambda line: _log(log, line),
         )

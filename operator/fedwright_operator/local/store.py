@@ -66,9 +66,7 @@ class Store:
         with self._lock():
             path = self._path_of(resource)
             if path.exists():
-                raise ConflictError(
-                    f"{_called(resource)} exists already; delete it first or choose another name"
-                )
+                raise ConflictError(f"{_called(resource)} exists already; delete it first or choose another name")
             metadata = resource.metadata.model_copy(
                 update={
                     "uid": str(uuid.uuid4()),

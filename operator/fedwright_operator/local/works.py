@@ -32,9 +32,7 @@ class Works(Mapping[str, WorkResult]):
     def start(self, work: Work) -> None:
         """Put on record that the work is being started. Raises AlreadyFinishedError."""
         if work.id in self:
-            raise AlreadyFinishedError(
-                f"work {work.id} ({work.kind}) has finished; it is never started again"
-            )
+            raise AlreadyFinishedError(f"work {work.id} ({work.kind}) has finished; it is never started again")
         write_whole(self._definition(work.id), json.dumps(work.to_wire()).encode())
         line = {"id": work.id, "kind": work.kind, "at": now().isoformat(), "pid": os.getpid()}
         append_line(self.starts, json.dumps(line))
@@ -42,9 +40,7 @@ class Works(Mapping[str, WorkResult]):
     def finish(self, result: WorkResult) -> None:
         """Keep the result, for good. Raises AlreadyFinishedError."""
         if not write_once(self._result(result.id), json.dumps(result.to_wire()).encode()):
-            raise AlreadyFinishedError(
-                f"work {result.id} ({result.kind}) has finished; there is no second result"
-            )
+            raise AlreadyFinishedError(f"work {result.id} ({result.kind}) has finished; there is no second result")
         self._known[result.id] = result
 
     def definition(self, work_id: str) -> Work | None:

@@ -108,10 +108,10 @@ class SmallBoxes:
     def run(self, one: Work, cancelled: threading.Event) -> WorkResult:
         if cancelled.wait(self._seconds):
             return _result(one, Outcome.PLATFORM_ERROR, {})
-        order = json.loads(self._artifacts.get(one.inputs[0].digest))
-        before = int(self._artifacts.get(one.inputs[1].digest)) if len(one.inputs) > 1 else 0
+        order = json.loads(self._artifacts.read(one.inputs[0].digest))
+        before = int(self._artifacts.read(one.inputs[1].digest)) if len(one.inputs) > 1 else 0
         total = before + (order["number"] * 7 + order["step"] * 3) % 11
-        return _result(one, Outcome.SUCCEEDED, {"sum": self._artifacts.put(str(total).encode())})
+        return _result(one, Outcome.SUCCEEDED, {"sum": self._artifacts.write(str(total).encode())})
 
 
 def _result(one: Work, outcome: Outcome, outputs: dict[str, str]) -> WorkResult:

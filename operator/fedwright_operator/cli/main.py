@@ -1,0 +1,56 @@
+"""The entry point: all commands under one name, and what becomes of their exceptions."""
+
+import sys
+from collections.abc import Sequence
+
+import click
+import typer
+
+from fedwright_operator.cli import apply, delete, get, intent, logs, report, run
+from fedwright_operator.cli.describe import describe
+from fedwright_operator.cli.ending import BAD_INPUT, INTERRUPTED, Refusal
+from fedwright_operator.local.home import HomeIsDriven
+from fedwright_operator.local.store import StoreError
+
+app = typer.Typer(
+    name="fedwright",
+    help="From a request in plain words to a federated-learning strategy that was written, judged and rolled out.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+COMMANDS = (
+    run.run,
+    apply.apply,
+    get.get,
+    describe,
+    logs.logs,
+    intent.answer,
+    intent.approve,
+    intent.reject,
+    intent.promote,
+    intent.abort,
+    intent.retry,
+    delete.delete,
+    report.report,
+)
+for command in COMMANDS:
+    app.command()(command)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; its exit status: 0 an answer, 1 failed, 2 bad input, 3 waiting for a person."""
+    try:
+        status = app(arguments, standalone_mode=False, prog_name="fedwright")
+    except click.exceptions.Abort:
+        return INTERRUPTED
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except click.ClickException as wrong:
+        wrong.show()
+        return wrong.exit_code
+    except (Refusal, StoreError, HomeIsDriven) as refused:
+        print(f"fedwright: {refused}", file=sys.stderr)
+        return BAD_INPUT
+    return status if isinstance(status, int) else 0

@@ -1,0 +1,112 @@
+"""Manifests into a home: all are checked before anything is written; words of a person that are there already are kept."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from fedwright_crds.manifests import ManifestError, changed_fields, load_manifests
+from pydantic import ValidationError
+
+from fedwright_crds.base import canonical
+from fedwright_crds.candidate import Candidate
+from fedwright_crds.meta import Resource
+from fedwright_crds.request import FLStrategyRequest, RequestSpec
+from fedwright_operator.cli.ending import Refusal
+from fedwright_operator.cli.lookup import called
+from fedwright_operator.local.home import Home
+from fedwright_operator.local.kinds import AnyResource, R
+from fedwright_operator.local.store import Store
+
+
+def read(file: Path, namespace: str) -> list[AnyResource]:
+    """The resources of a file; Refusal with one clear message."""
+    try:
+        resources = load_manifests(file)
+    except ManifestError as problem:
+        raise Refusal(str(problem)) from None
+    return [_appliable(one, namespace, file) for one in resources]
+
+
+def check(store: Store, resources: Sequence[AnyResource]) -> None:
+    """Refuse, before anything is written, what the home will not take."""
+    for one in resources:
+        present = store.get(type(one), one.metadata.name, one.metadata.namespace)
+        if present is not None and present.metadata.deletion_timestamp:
+            raise Refusal(f"{called(one)} is being deleted; wait until it is gone, or choose another name")
+        if isinstance(present, FLStrategyRequest) and isinstance(one, FLStrategyRequest):
+            _merged(present, one)
+
+
+def apply_all(home: Home, resources: Sequence[AnyResource]) -> list[tuple[AnyResource, str]]:
+    """Write the specs; each resource with what was done: created, configured or unchanged."""
+    store = Store(home.resources)
+    check(store, resources)
+    return [_apply(store, one) for one in resources]
+
+
+def _apply(store: Store, wanted: AnyResource) -> tuple[AnyResource, str]:
+    meta = wanted.metadata
+    before = store.get(type(wanted), meta.name, meta.namespace)
+    if before is None:
+        return store.create(wanted), "created"
+    after = store.edit_spec(type(wanted), meta.name, meta.namespace, lambda present: _with_spec(present, wanted))
+    same = after.metadata.resource_version == before.metadata.resource_version
+    return after, "unchanged" if same else "configured"
+
+
+def _with_spec(present: R, wanted: R) -> R:
+    spec = wanted.spec
+    if isinstance(present, FLStrategyRequest) and isinstance(wanted, FLStrategyRequest):
+        spec = _merged(present, wanted)
+    metadata = present.metadata.model_copy(
+        update={"labels": wanted.metadata.labels, "annotations": wanted.metadata.annotations}
+    )
+    return revalidated(present, metadata=metadata, spec=spec)
+
+
+def _merged(present: FLStrategyRequest, wanted: FLStrategyRequest) -> RequestSpec:
+    """The new spec with intent that it does not speak of as it is. Refuses to change what is frozen."""
+    if present.status.frozen_spec and (changed := changed_fields(present.spec, wanted.spec)):
+        raise Refusal(
+            f"{', '.join(changed)}: planning of {present.metadata.name} has begun, so this cannot change; "
+            "put it back, or apply the request under another name"
+        )
+    return wanted.spec.model_copy(update=_kept_intent(present.spec, wanted.spec))
+
+
+def _kept_intent(present: RequestSpec, wanted: RequestSpec) -> dict[str, Any]:
+    """Answers and approvals add up; other words are kept where the manifest is silent."""
+    answered = {one.question for one in wanted.answers}
+    approved = {(one.stage, one.digest) for one in wanted.approvals}
+    kept: dict[str, Any] = {
+        "answers": (*(one for one in present.answers if one.question not in answered), *wanted.answers),
+        "approvals": (
+            *(one for one in present.approvals if (one.stage, one.digest) not in approved),
+            *wanted.approvals,
+        ),
+    }
+    for name in ("abort", "retry_token"):
+        if name not in wanted.model_fields_set:
+            kept[name] = getattr(present, name)
+    return kept
+
+
+def revalidated(resource: R, **changes: object) -> R:
+    """A changed copy that is checked like any manifest: a copy alone would not be."""
+    changed = resource.model_copy(update=changes)
+    try:
+        checked = type(resource).model_validate_json(canonical(changed.to_wire()))
+    except ValidationError as problem:
+        first = problem.errors()[0]
+        raise Refusal(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+    assert isinstance(checked, type(resource))
+    return checked
+
+
+def _appliable(resource: Resource, namespace: str, file: Path) -> AnyResource:
+    if isinstance(resource, Candidate):
+        raise Refusal(f"{file}: kind: a Candidate is written by its request; name candidates in spec.search.candidates")
+    assert isinstance(resource, AnyResource)
+    if "namespace" in resource.metadata.model_fields_set:
+        return resource
+    return resource.model_copy(update={"metadata": resource.metadata.model_copy(update={"namespace": namespace})})

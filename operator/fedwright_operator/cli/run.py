@@ -1,0 +1,143 @@
+"""`fedwright run`: drive a request until there is an answer or a person is needed."""
+
+import json
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from fedwright_boxes import sandbox_available
+from fedwright_crds.candidate import Candidate
+from fedwright_crds.deployment import Deployment
+from fedwright_crds.documents import Plan
+from fedwright_crds.request import FLStrategyRequest, RequestPhase
+from fedwright_operator.cli import manifest
+from fedwright_operator.cli.ending import BAD_INPUT, FAILED, INTERRUPTED, Refusal, exit_status
+from fedwright_operator.cli.export import export
+from fedwright_operator.cli.interrupt import Interrupts, interrupts
+from fedwright_operator.cli.lookup import request_named, store_of
+from fedwright_operator.cli.options import DEFAULT_HOME, HomeFolder, Namespace, given_options, home_at
+from fedwright_operator.cli.screen import Screen, screen_for
+from fedwright_operator.cli.snapshot import Activity, Snapshot
+from fedwright_operator.cli.words import asked, plan_in_words
+from fedwright_operator.local.artifacts import Artifacts
+from fedwright_operator.local.home import Home
+from fedwright_operator.local.kinds import AnyResource
+from fedwright_operator.local.loop import Loop
+from fedwright_operator.local.machine import machine
+from fedwright_operator.local.store import Store
+from fedwright_operator.local.usage import Usage
+
+
+def run(
+    wish: Annotated[str, typer.Argument(metavar="FILE|REQUEST", help="A manifest, or a request to go on with.")],
+    home: HomeFolder = DEFAULT_HOME,
+    namespace: Namespace = "default",
+    unsafe_no_sandbox: Annotated[
+        bool, typer.Option("--unsafe-no-sandbox", help="Run generated code without a sandbox. It can do what you can.")
+    ] = False,
+) -> int:
+    """Apply a request and drive it until there is an answer or a person is needed; run again, it goes on.
+
+    Ends with 0 for an answer, 1 if it failed, 2 for bad input, 3 if it waits for a person.
+
+    Examples: fedwright run examples/digits-noniid.yaml --home demo; fedwright run digits-noniid --home demo
+    """
+    where = home_at(home)
+    resources = _resources(where, wish, namespace)
+    request = _only_request(resources, wish)
+    _need_a_sandbox(unsafe_no_sandbox)
+    with interrupts() as heard, where.driven():
+        manifest.apply_all(where, resources)
+        end = _drive(where, request, heard, unsafe_no_sandbox)
+    if heard.requested:
+        print("Interrupted; run the same command again to go on.", file=sys.stderr)
+        return INTERRUPTED
+    status = exit_status(end)
+    words = _last_words(where, end, given_options(home, request.metadata.namespace))
+    print(words, file=sys.stderr if status in {FAILED, BAD_INPUT} else sys.stdout)
+    return status
+
+
+def _resources(home: Home, wish: str, namespace: str) -> Sequence[AnyResource]:
+    """From the file, or the request of that name as it is."""
+    if Path(wish).exists() or Path(wish).suffix in {".yaml", ".yml", ".json"} or "/" in wish:
+        return manifest.read(Path(wish), namespace)
+    return [request_named(store_of(home), wish, namespace)]
+
+
+def _only_request(resources: Sequence[AnyResource], wish: str) -> FLStrategyRequest:
+    requests = [one for one in resources if isinstance(one, FLStrategyRequest)]
+    if len(requests) != 1:
+        raise Refusal(
+            f"{wish}: kind: run needs exactly one FLStrategyRequest and found {len(requests)}; use apply for others"
+        )
+    return requests[0]
+
+
+def _need_a_sandbox(unsafe: bool) -> None:
+    if not unsafe and (problem := sandbox_available()):
+        raise Refusal(
+            f"no sandbox for generated code: {problem}; mend that, or accept the risk with --unsafe-no-sandbox"
+        )
+
+
+def _drive(home: Home, request: FLStrategyRequest, heard: Interrupts, unsafe: bool) -> FLStrategyRequest | None:
+    """Until it is terminal, waits, is gone, or we are asked to end; how it then is."""
+    meta = request.metadata
+    store = Store(home.resources)
+    uid = request_named(store, meta.name, meta.namespace).metadata.uid
+    with Usage(home.usage / f"{uid}.json") as usage:
+        with screen_for(Console()) as screen, machine(home, unsafe_no_sandbox=unsafe) as loop:
+            heard.heard_by(loop)
+            loop.run(
+                lambda: _settled(loop.store.get(FLStrategyRequest, meta.name, meta.namespace)),
+                lambda: _tick(loop, request, usage, screen),
+            )
+        end = store.get(FLStrategyRequest, meta.name, meta.namespace)
+        if end and end.status.phase.terminal and not heard.requested:
+            export(home, end, usage)
+    return end
+
+
+def _settled(request: FLStrategyRequest | None) -> bool:
+    return request is None or request.status.phase.terminal or request.status.phase.waiting
+
+
+def _tick(loop: Loop, request: FLStrategyRequest, usage: Usage, screen: Screen) -> None:
+    usage.tick()
+    if not screen.due():
+        return
+    meta = request.metadata
+    present = loop.store.get(FLStrategyRequest, meta.name, meta.namespace)
+    if present is None:
+        return
+    candidates = [one for one in loop.store.list(Candidate) if one.spec.request == meta.name]
+    running = [
+        Activity(
+            one.work.kind,
+            one.work.labels.get("name", ""),
+            time.monotonic() - one.since,
+            "".join(f" {name} {value:g}" for name, value in one.progress.items()),
+        )
+        for one in loop.scheduler.running()
+    ]
+    deployment = loop.store.get(Deployment, meta.name, meta.namespace)
+    screen.show(Snapshot(present, candidates, deployment, running, usage.seconds))
+
+
+def _last_words(home: Home, end: FLStrategyRequest | None, options: str) -> str:
+    """The answer in words, or what is asked and the commands that go on."""
+    if end is None:
+        return "fedwright: the request was deleted while it ran"
+    artifacts = Artifacts(home.artifacts)
+    if end.status.phase is RequestPhase.AWAITING_APPROVAL and end.status.plan:
+        plan = Plan.model_validate_json(artifacts.read(end.status.plan))
+        return "\n".join([*plan_in_words(plan), "", *asked(end, options)])
+    if end.status.phase.waiting:
+        return "\n".join(asked(end, options))
+    return str(json.loads((home.root / "result.json").read_text())["verdict"])

@@ -1,0 +1,50 @@
+"""One machine put together: the sandboxes, the platform's own programs, the fleets, and the loop over a home."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Event
+
+from fedwright_boxes import LocalBoxes, image_digests
+from fedwright_crds.work import BoxKind, Work, WorkResult
+from fedwright_operator.local.artifacts import Artifacts
+from fedwright_operator.local.home import Home
+from fedwright_operator.local.loop import Loop, Planners
+from fedwright_operator.local.platform import PlatformBoxes
+from fedwright_operator.local.releases import Releases
+from fedwright_operator.reconcile import candidate, deployment, federation, request
+
+PLANNERS = Planners(request.plan, candidate.plan, federation.plan, deployment.plan)
+
+
+@contextmanager
+def machine(home: Home, *, unsafe_no_sandbox: bool = False) -> Iterator[Loop]:
+    """The loop of a home, for the holder of its lock. All children are ended on the way out."""
+    shutil.rmtree(home.scratch, ignore_errors=True)
+    artifacts, code = Artifacts(home.artifacts), _users_code()
+    boxes = LocalBoxes(
+        artifacts,
+        scratch=home.scratch,
+        unsafe_no_sandbox=unsafe_no_sandbox,
+        extra_code={BoxKind.JUDGE: code},
+    )
+    platform = PlatformBoxes(artifacts, home.federations, home.scratch, lambda *said: loop.scheduler.progress(*said))
+
+    def execute(work: Work, cancelled: Event) -> WorkResult:
+        trusted = all(step.box is BoxKind.PLATFORM for step in work.steps)
+        return (platform if trusted else boxes).run(work, cancelled)
+
+    with boxes:
+        loop = Loop(home, PLANNERS, execute, image_digests(), Releases(home.federations, code))
+        try:
+            yield loop
+        finally:
+            loop.close()
+
+
+def _users_code() -> tuple[Path, ...]:
+    """Where a user's own data entry points are imported from: the folders on PYTHONPATH."""
+    named = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    return tuple(Path(one).absolute() for one in named if one and Path(one).is_dir())
