@@ -1,0 +1,129 @@
+"""One federation on this machine: a SuperLink, the executor of its ServerApps, and SuperNodes with executors of their own.
+
+This process imports what they all need and forks them, so that together they take little more memory than one. It holds
+the SuperLink's listening sockets: while a killed SuperLink starts again, callers wait instead of being refused. It keeps
+no state but the files below the home, so it may be killed and started again at any moment.
+"""
+
+import importlib
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC
+
+import httpx
+
+from fedwright_crds.federation import FederationPhase, FederationSpec
+from fedwright_federation.flower.certificates import ensure_certificates, ensure_node_key, ensure_secret, expires_at
+from fedwright_federation.flower.control import Control
+from fedwright_federation.flower.crew import HOST, PRELOADED, Crew
+from fedwright_federation.flower.home import Home, write_whole
+from fedwright_federation.flower.node_data import settings
+from fedwright_federation.flower.status import Status
+from fedwright_federation.flower.superlink import Doors
+from fedwright_federation.flower.supervision import Unit, every
+
+NAMES = ("localhost", HOST, "::1")
+TICK_SECONDS = 0.1
+LOOK_SECONDS = 0.5
+"""How often the SuperLink is asked for its nodes while some are missing."""
+CALM_LOOK_SECONDS = 5.0
+CERTIFICATE_CHECK_SECONDS = 3600.0
+
+
+class Supervisor:
+    """Brings a federation up and keeps it up, in one thread."""
+
+    def __init__(self, home: Home, spec: FederationSpec) -> None:
+        self._home, self._days = home, spec.certificate_days
+        ensure_certificates(home, NAMES, self._days)
+        ensure_secret(home.executor_secret)
+        token = ensure_secret(home.control_token)
+        for module in PRELOADED:
+            importlib.import_module(module)
+        self._settings = settings(home, spec)
+        self._doors = Doors.open(HOST)
+        self._fleet, self._control, _ = self._doors.addresses
+        self._crew = Crew(home, self._doors, token)
+        self._superlink = self._crew.superlink()
+        self._server_apps = self._crew.server_apps()
+        self._nodes: dict[int, Unit] = {}
+        """By the id that the SuperLink gave."""
+        self._online: frozenset[int] = frozenset()
+        self._was_complete = False
+        self._message = "starting"
+        self._said: Status | None = None
+
+    def run(self, stopping: Callable[[], bool]) -> None:
+        """Until told to stop; then nothing of it is left."""
+        look, calm, check = every(LOOK_SECONDS), every(CALM_LOOK_SECONDS), every(CERTIFICATE_CHECK_SECONDS)
+        try:
+            while not stopping():
+                for unit in self._units:
+                    unit.tend()
+                if next(check) and ensure_certificates(self._home, NAMES, self._days):
+                    self._superlink.renew()
+                if next(calm) | (next(look) and self._connected < len(self._settings)):
+                    self._look()
+                self._say(self._status())
+                time.sleep(TICK_SECONDS)
+        finally:
+            for unit in self._units:
+                unit.end()
+            self._doors.close()
+        self._say(replace(self._status(), phase=FederationPhase.STOPPED, ready=False, nodes_connected=0))
+
+    @property
+    def _units(self) -> tuple[Unit, ...]:
+        """Nodes, and what runs their apps, are of no use before the SuperLink knows them."""
+        return (self._superlink, *((self._server_apps, *self._nodes.values()) if self._nodes else ()))
+
+    @property
+    def _connected(self) -> int:
+        """Nodes that the SuperLink sees and whose processes run: of a hard end it learns only later."""
+        return sum(unit.up and node_id in self._online for node_id, unit in self._nodes.items())
+
+    def _look(self) -> None:
+        """Ask the SuperLink who is there; the first time it answers, make the nodes known to it."""
+        try:
+            with Control(self._control, self._home.authority.read_bytes(), self._crew.token) as control:
+                self._nodes = self._nodes or self._register(control)
+                self._online = frozenset(node.id for node in control.nodes() if node.status == "online")
+        except httpx.HTTPError as problem:
+            self._message = f"the SuperLink does not answer: {problem}"
+        else:
+            self._message = ""
+            self._was_complete = self._was_complete or self._connected == len(self._settings)
+
+    def _register(self, control: Control) -> dict[int, Unit]:
+        known = {}
+        for one in self._settings:
+            ensure_secret(one.home.secret)
+            node_id = control.register(ensure_node_key(one.home.key), one.name)
+            write_whole(one.home.node_id, str(node_id).encode())
+            known[node_id] = self._crew.node(one, node_id)
+        return known
+
+    def _status(self) -> Status:
+        up = self._superlink.up and self._server_apps.up
+        connected = self._connected if up else 0
+        settled = FederationPhase.READY if connected == len(self._settings) else FederationPhase.DEGRADED
+        ready = up and self._was_complete
+        ends = [unit.last_end for unit in self._units if not unit.up]
+        return Status(
+            phase=settled if ready else FederationPhase.STARTING,
+            ready=ready,
+            nodes_wanted=len(self._settings),
+            nodes_connected=connected,
+            address=self._fleet,
+            control_address=self._control,
+            certificate_expires_at=expires_at(self._home.certificate).astimezone(UTC).isoformat(),
+            message="; ".join(filter(None, [self._message, *ends])),
+            pids={name: pid for unit in self._units for name, pid in unit.pids.items()},
+            restarts={unit.name: unit.restarts for unit in self._units if unit.restarts},
+        )
+
+    def _say(self, status: Status) -> None:
+        if status != self._said:
+            status.write(self._home.status)
+            self._said = status
