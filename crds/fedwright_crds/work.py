@@ -71,6 +71,8 @@ class Step(Strict):
     memory_mib: Annotated[int, Field(ge=16, le=1024 * 1024)] = 1024
     processes: Annotated[int, Field(ge=1, le=4096)] = 64
     fleet: Annotated[int, Field(ge=0, le=1024)] = 0
+    quiet: bool = False
+    """What it prints is dropped: it reads test inputs or labels, and its text must not reach a mind."""
     federation: Line = ""
     """Platform box only: the Federation that the step may talk to."""
 

@@ -1,0 +1,163 @@
+"""A control group per cell: memory and number of processes of a whole tree, exactly. Version 1 and 2.
+
+Groups are made below the caller's own, so that its limits hold on; where that is not allowed there is none, and the
+keeper sums memory over the tree instead (see `memory`). Not known here: what a cell is.
+"""
+
+import contextlib
+import os
+import re
+import secrets
+import time
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+_PREFIX = "fedwright-"
+_OURS = re.compile(rf"{_PREFIX}(\d+)-[0-9a-f]+")
+
+
+@dataclass(frozen=True)
+class _Hierarchy:
+    """Where groups are made: one folder for version 2, one for each controller of version 1."""
+
+    version: int
+    memory: Path
+    processes: Path
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        return tuple(dict.fromkeys((self.memory, self.processes)))
+
+
+def _mounts() -> dict[str, Path]:
+    """Where the hierarchy of each controller (version 1) or `unified` (version 2) is mounted."""
+    found = {}
+    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        left, _, right = line.partition(" - ")
+        kind, _, options = right.split(" ", 2)
+        if kind == "cgroup2":
+            found["unified"] = Path(left.split()[4])
+        elif kind == "cgroup":
+            found |= {name: Path(left.split()[4]) for name in options.split(",") if name in ("memory", "pids")}
+    return found
+
+
+def _own() -> dict[str, str]:
+    """The caller's own group in each hierarchy."""
+    found = {}
+    for line in Path("/proc/self/cgroup").read_text().splitlines():
+        _, controllers, path = line.split(":", 2)
+        found |= dict.fromkeys(controllers.split(",") if controllers else ["unified"], path)
+    return found
+
+
+@cache
+def _hierarchy() -> _Hierarchy | None:
+    """Where this process may make groups that bound memory; None where it may not."""
+    try:
+        mounts, own = _mounts(), _own()
+        if "memory" in mounts and "pids" in mounts:
+            places = [_below(mounts[name], own[name]) for name in ("memory", "pids")]
+            return _Hierarchy(1, *places) if all(os.access(place, os.W_OK) for place in places) else None
+        if "unified" in mounts:
+            return _unified(_below(mounts["unified"], own["unified"]))
+    except (OSError, KeyError, ValueError):
+        pass
+    return None
+
+
+def _below(mount: Path, group: str) -> Path:
+    """In a container the path may be the host's, and the mount shows the own group as its root."""
+    place = mount / group.lstrip("/")
+    return place if place.is_dir() else mount
+
+
+def _unified(own: Path) -> _Hierarchy | None:
+    """A group with processes in it has no groups with limits below: then the new ones are made beside it."""
+    for place in (own, own.parent):
+        control = place / "cgroup.subtree_control"
+        if control.exists() and {"memory", "pids"} <= set(control.read_text().split()) and os.access(place, os.W_OK):
+            return _Hierarchy(2, place, place)
+    return None
+
+
+class Group:
+    """Make with `Group.make`, put the first process in with `enter`, and `close` when the tree is dead."""
+
+    def __init__(self, hierarchy: _Hierarchy, folders: dict[Path, Path]) -> None:
+        self._version = hierarchy.version
+        self._memory = folders[hierarchy.memory]
+        self._folders = tuple(folders.values())
+
+    @classmethod
+    def make(cls, memory_bytes: int, processes: int) -> "Group | None":
+        hierarchy = _hierarchy()
+        if hierarchy is None:
+            return None
+        name = f"{_PREFIX}{os.getpid()}-{secrets.token_hex(6)}"
+        group = cls(hierarchy, {folder: folder / name for folder in hierarchy.folders})
+        try:
+            for folder in group._folders:
+                folder.mkdir()
+            (hierarchy.processes / name / "pids.max").write_text(str(processes))
+            group._bound_memory(memory_bytes)
+        except OSError:
+            group.close()
+            return None
+        return group
+
+    def _bound_memory(self, limit: int) -> None:
+        if self._version == 1:
+            (self._memory / "memory.limit_in_bytes").write_text(str(limit))
+            return
+        (self._memory / "memory.max").write_text(str(limit))
+        (self._memory / "memory.oom.group").write_text("1")
+        with contextlib.suppress(OSError):  # a kernel without swap accounting
+            (self._memory / "memory.swap.max").write_text("0")
+
+    def enter(self, process: int) -> None:
+        for folder in self._folders:
+            (folder / "cgroup.procs").write_text(str(process))
+
+    def out_of_memory(self) -> bool:
+        """Whether the kernel has killed for memory here."""
+        events = self._memory / ("memory.oom_control" if self._version == 1 else "memory.events")
+        try:
+            return any(line.startswith("oom_kill ") and line != "oom_kill 0" for line in events.read_text().split("\n"))
+        except OSError:
+            return False
+
+    def peak_bytes(self) -> int | None:
+        try:
+            return int(
+                (self._memory / ("memory.max_usage_in_bytes" if self._version == 1 else "memory.peak")).read_text()
+            )
+        except (OSError, ValueError):
+            return None
+
+    def close(self) -> None:
+        for folder in self._folders:
+            _remove(folder)
+
+
+def _remove(folder: Path) -> None:
+    """A group is busy for a moment after its last process has been waited for."""
+    for _ in range(100):
+        try:
+            folder.rmdir()
+        except FileNotFoundError:
+            return
+        except OSError:
+            time.sleep(0.002)
+
+
+def sweep() -> None:
+    """Remove groups whose keeper was killed."""
+    hierarchy = _hierarchy()
+    for place in hierarchy.folders if hierarchy else ():
+        for folder in place.iterdir():
+            ours = _OURS.fullmatch(folder.name)
+            if ours and not Path("/proc", ours[1]).exists():
+                with contextlib.suppress(OSError):
+                    folder.rmdir()

@@ -1,0 +1,38 @@
+"""Memory of a tree of processes as the kernel shares it out: a page that many forks share counts once. Reads /proc."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+_KIB = 1024
+
+
+def tree(process: int) -> Iterator[int]:
+    """The process and all that descends from it, as far as it can be read."""
+    waiting = [process]
+    while waiting:
+        current = waiting.pop()
+        yield current
+        try:
+            for task in Path(f"/proc/{current}/task").iterdir():
+                waiting += map(int, (task / "children").read_text().split())
+        except OSError:
+            continue
+
+
+def tree_bytes(process: int, fields: tuple[str, ...] = ("Pss_Anon:", "Pss_Shmem:")) -> int:
+    """Proportional set size. By default without mapped files, which cost no memory of their own."""
+    return sum(_process_bytes(current, fields) for current in tree(process))
+
+
+def _process_bytes(process: int, fields: tuple[str, ...]) -> int:
+    try:
+        lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0
+    return sum(int(line.split()[1]) * _KIB for line in lines if line.startswith(fields))
+
+
+def tree_pss_mib() -> float:
+    """Of this process and all its boxes, with mapped files: what the machine has less while they run."""
+    return tree_bytes(os.getpid(), ("Pss:",)) / (_KIB * _KIB)
