@@ -156,8 +156,10 @@ def _reset_interpreter(item: Item, walls: Walls) -> None:
     for name, reseed in (("numpy", "random.seed"), ("torch", "manual_seed")):
         if name in sys.modules:
             _attribute(sys.modules[name], reseed)(_SEED)
-    sys.stdout = open(STDOUT, "w", buffering=1, errors="backslashreplace", closefd=False)  # by line: a kill loses none
-    sys.stderr = open(STDERR, "w", buffering=1, errors="backslashreplace", closefd=False)
+    sys.stdout = os.fdopen(
+        STDOUT, "w", buffering=1, errors="backslashreplace", closefd=False
+    )  # by line: a kill loses none
+    sys.stderr = os.fdopen(STDERR, "w", buffering=1, errors="backslashreplace", closefd=False)
     gc.enable()
 
 
@@ -185,7 +187,7 @@ def _hand_on(program: parcel.Program, root: Path) -> None:
     """What is irregular is named for the reader; the keeper judges by the missing end mark."""
     try:
         stream.send(root, program.handovers, program.outputs, RESULT)
-    except (stream.IrregularFile, OSError) as error:
+    except (stream.IrregularFileError, OSError) as error:
         print(f"cannot hand on: {error}", file=sys.stderr)
 
 

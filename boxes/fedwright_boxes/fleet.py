@@ -10,20 +10,20 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from fedwright_crds.work import MIB, Reason
-
 from fedwright_boxes.watch import Cell
+from fedwright_crds.work import MIB, Reason
 
 FRAME = struct.Struct("<IIQ")
 SERVER = 0xFFFFFFFF
-FRAME_BYTES = 256 * MIB
-QUEUED_BYTES = 512 * MIB
+FRAME_BYTES = 64 * MIB
+HELD_BYTES = 512 * MIB
+"""Most that the parent holds of frames that are not whole or not taken yet."""
 _CHUNK = MIB
 
 
 @dataclass
 class _Member:
-    """One end of a channel. `incoming` holds at most one unfinished frame and a chunk."""
+    """One end of a channel. `incoming` holds at most one unfinished frame and a chunk; a frame it hears waits in `outgoing`."""
 
     name: int
     channel: socket.socket
@@ -39,7 +39,7 @@ class Switchboard:
     """Carries the frames of one server and its clients. Sizes are of payloads, in bytes."""
 
     def __init__(self, members: Mapping[int, tuple[socket.socket, Cell]]) -> None:
-        """`members` by name: a client's number, or `SERVER`. The sockets are the parent's ends, closed by `close`."""
+        """`members` by name: a client's number, or `SERVER`. The sockets are the parent's ends."""
         self._members = {name: _Member(name, channel, cell) for name, (channel, cell) in members.items()}
         self._by_descriptor = {member.channel.fileno(): member for member in self._members.values()}
         self.bytes_up = 0
@@ -52,10 +52,6 @@ class Switchboard:
     def rounds(self) -> int:
         """How many rounds a payload was sent for."""
         return len(self._rounds)
-
-    def close(self) -> None:
-        for member in self._members.values():
-            member.channel.close()
 
     def sockets(self) -> Mapping[int, bool]:
         return {
@@ -83,6 +79,7 @@ class Switchboard:
             return
         except OSError:  # it has ended
             member.outgoing.clear()
+            member.queued = 0
             member.hears = False
 
     def _read(self, member: _Member) -> None:
@@ -90,6 +87,8 @@ class Switchboard:
             while member.speaks:
                 chunk = member.channel.recv(_CHUNK)
                 member.incoming += chunk
+                if self._held() > HELD_BYTES:
+                    self._refuse(member, Reason.OUTPUT_FLOOD)
                 self._carry(member)
                 if not chunk:
                     self._fall_silent(member)
@@ -113,26 +112,31 @@ class Switchboard:
             receiver = self._members.get(to)
             if receiver is None or (member.name == SERVER) == (to == SERVER):
                 self._refuse(member, Reason.BAD_OUTPUT)
-            elif size > FRAME_BYTES or receiver.queued > QUEUED_BYTES:
+            elif size > FRAME_BYTES:
                 self._refuse(member, Reason.OUTPUT_FLOOD)
             elif len(member.incoming) < FRAME.size + size:
                 return
             else:
-                self._deliver(member, receiver, round_, bytes(member.incoming[FRAME.size : FRAME.size + size]))
-                del member.incoming[: FRAME.size + size]
+                with memoryview(member.incoming) as view:
+                    frame = FRAME.pack(member.name, round_, size) + view[FRAME.size : FRAME.size + size]
+                del member.incoming[: len(frame)]
+                self._deliver(receiver, round_, frame)
+
+    def _held(self) -> int:
+        return sum(len(member.incoming) + member.queued for member in self._members.values())
 
     def _refuse(self, member: _Member, why: Reason) -> None:
         member.speaks = False
+        member.incoming.clear()
         member.cell.kill(why)
 
-    def _deliver(self, sender: _Member, receiver: _Member, round_: int, payload: bytes) -> None:
+    def _deliver(self, receiver: _Member, round_: int, frame: bytes) -> None:
         self._rounds.add(round_)
         if receiver.name == SERVER:
-            self.bytes_up += len(payload)
+            self.bytes_up += len(frame) - FRAME.size
         else:
-            self.bytes_down += len(payload)
+            self.bytes_down += len(frame) - FRAME.size
         if receiver.hears:
-            frame = FRAME.pack(sender.name, round_, len(payload)) + payload
             receiver.outgoing.append(memoryview(frame))
             receiver.queued += len(frame)
             self._write(receiver)

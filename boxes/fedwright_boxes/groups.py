@@ -45,7 +45,7 @@ def _mounts() -> dict[str, Path]:
 
 def _own() -> dict[str, str]:
     """The caller's own group in each hierarchy."""
-    found = {}
+    found: dict[str, str] = {}
     for line in Path("/proc/self/cgroup").read_text().splitlines():
         _, controllers, path = line.split(":", 2)
         found |= dict.fromkeys(controllers.split(",") if controllers else ["unified"], path)

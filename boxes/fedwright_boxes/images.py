@@ -4,11 +4,10 @@ import hashlib
 import importlib.metadata
 import platform
 
-from fedwright_crds.base import Digest, canonical, digest_of
-from fedwright_crds.work import BoxKind
-
 from fedwright_boxes import installed
 from fedwright_boxes.profiles import PROFILES, Profile
+from fedwright_crds.base import Digest, canonical, digest_of
+from fedwright_crds.work import BoxKind
 
 _ANSWERS_DEPEND_ON = {
     BoxKind.BENCH: ("torch", "numpy"),

@@ -12,14 +12,27 @@ from pathlib import Path
 
 _REQUIRED_NAME = re.compile(r"[A-Za-z0-9._-]+")
 
-_LIBRARY_PROBE = """
-import ctypes, sys, sysconfig
-from pathlib import Path
-for name in ("_ssl", "_hashlib", "_ctypes", "_lzma", "_bz2", "_sqlite3", "_uuid", "zlib", "pyexpat", "readline", "_curses"):
-    try: __import__(name)
+_MODULES = (
+    "_ssl",
+    "_hashlib",
+    "_ctypes",
+    "_lzma",
+    "_bz2",
+    "_sqlite3",
+    "_uuid",
+    "zlib",
+    "pyexpat",
+    "readline",
+    "_curses",
+)
+_C_RUNTIME = ("stdc++.so.6", "gcc_s.so.1", "m.so.6", "dl.so.2", "pthread.so.0", "rt.so.1", "util.so.1", "resolv.so.2")
+_LIBRARY_PROBE = f"""
+import ctypes, importlib
+for name in {_MODULES}:
+    try: importlib.import_module(name)
     except ImportError: pass
-for name in ("libstdc++.so.6", "libgcc_s.so.1", "libm.so.6", "libdl.so.2", "libpthread.so.0", "librt.so.1", "libutil.so.1", "libresolv.so.2"):
-    try: ctypes.CDLL(name)
+for name in {_C_RUNTIME}:
+    try: ctypes.CDLL("lib" + name)
     except OSError: pass
 @ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_void_p), ctypes.c_size_t, ctypes.c_void_p)
 def show(info, size, data):

@@ -19,7 +19,7 @@ _ANSWER_SECONDS = 30.0
 _BOOT = "import sys; sys.path[:] = [p for p in sys.path if p] + {path!r}; from fedwright_boxes.zygote import main; main({fd}, {proc})"
 
 
-class ZygoteGone(Exception):
+class ZygoteError(Exception):
     """It could not start, or it died; the message says why."""
 
 
@@ -55,10 +55,10 @@ class Zygote:
         return not self._failure and not self._stop.is_set() and self._guardian.is_alive()
 
     def wait_started(self, seconds: float) -> bool:
-        """Whether it has come up; raises `ZygoteGone` if it could not."""
+        """Whether it has come up; raises `ZygoteError` if it could not."""
         up = self._started.wait(seconds)
         if up and self._failure:
-            raise ZygoteGone(self._failure)
+            raise ZygoteError(self._failure)
         return up
 
     def spawn(self, item: Item, descriptors: list[int]) -> int:
@@ -67,16 +67,16 @@ class Zygote:
         with self._lock:
             connection = self._connection
             if connection is None:
-                raise ZygoteGone(self._failure or "closed")
+                raise ZygoteError(self._failure or "closed")
             try:
                 socket.send_fds(connection, [message], descriptors)
                 answer, handles, _, _ = socket.recv_fds(connection, 16, 1)
             except OSError as error:
                 self._hang_up(f"it does not answer: {error}")
-                raise ZygoteGone(self._failure) from error
+                raise ZygoteError(self._failure) from error
             if not answer or not handles:
                 self._hang_up("it died")
-                raise ZygoteGone(self._failure)
+                raise ZygoteError(self._failure)
         return handles[0]
 
     def close(self) -> None:

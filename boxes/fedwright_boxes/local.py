@@ -8,12 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
-from fedwright_crds.work import BoxKind, Reason, Verdict, Work, WorkResult
-
 from fedwright_boxes import bubblewrap, groups, steps
-from fedwright_boxes.keeper import Zygote, ZygoteGone
+from fedwright_boxes.keeper import Zygote, ZygoteError
 from fedwright_boxes.profiles import PROFILES, Profile
 from fedwright_boxes.steps import Artifacts
+from fedwright_crds.work import BoxKind, Reason, Verdict, Work, WorkResult
 
 _POLL_SECONDS = 0.1
 
@@ -96,7 +95,7 @@ class LocalBoxes:
         try:
             self.warm({step.box for step in work.steps})
             return steps.run(work, self._artifacts, lambda kind: self._ready(kind, ends), self._scratch, ends)
-        except ZygoteGone as error:
+        except (ZygoteError, OSError) as error:
             return self._refuse(work, work.steps[0].name, Reason.PLATFORM, str(error))
         finally:
             self._slots.release()
@@ -113,7 +112,7 @@ class LocalBoxes:
         """The kind's zygote, a new one if it has died; it may still be starting."""
         with self._lock:
             if self._closing.is_set():
-                raise ZygoteGone("closed")
+                raise ZygoteError("closed")
             zygote = self._zygotes.get(kind)
             if zygote is None or not zygote.alive:
                 program = None if self._refusal else self._program
@@ -124,7 +123,7 @@ class LocalBoxes:
         zygote = self._current(kind)
         while not zygote.wait_started(_POLL_SECONDS):
             if ends():
-                raise ZygoteGone("cancelled")
+                raise ZygoteError("cancelled")
         return zygote
 
 

@@ -9,7 +9,7 @@ import json
 import os
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 Content = bytes | memoryview
@@ -30,7 +30,7 @@ class Program:
 
 def pack(program: Program, files: Mapping[str, Content]) -> int:
     """A descriptor that the caller closes. `files` maps paths relative to the box, as `in/name`, to bytes."""
-    header = {"program": program.__dict__, "files": [[path, len(content)] for path, content in files.items()]}
+    header = {"program": astuple(program), "files": [[path, len(content)] for path, content in files.items()]}
     head = json.dumps(header).encode()
     descriptor = os.memfd_create("parcel", os.MFD_ALLOW_SEALING | os.MFD_CLOEXEC)
     try:
@@ -52,7 +52,8 @@ def unpack(descriptor: int, root: Path) -> Program:
     """Fill the box at `root`; the descriptor is closed."""
     (length,) = _LENGTH.unpack(os.pread(descriptor, _LENGTH.size, 0))
     header = json.loads(os.pread(descriptor, length, _LENGTH.size))
-    program = Program(**{name: _frozen(value) for name, value in header["program"].items()})
+    module, *lists = header["program"]
+    program = Program(module, *map(tuple, lists))
     for folder in ("in", "from", "to", "out", "scratch", *(f"to/{name}" for name in program.handovers)):
         (root / folder).mkdir()
     position = _LENGTH.size + length
@@ -63,10 +64,6 @@ def unpack(descriptor: int, root: Path) -> Program:
         position += size
     os.close(descriptor)
     return program
-
-
-def _frozen(value: str | list[str]) -> str | tuple[str, ...]:
-    return value if isinstance(value, str) else tuple(value)
 
 
 def _copy(descriptor: int, position: int, size: int, target: Path) -> None:

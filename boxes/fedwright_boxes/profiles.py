@@ -21,6 +21,8 @@ BASE_ENVIRONMENT = {
     "MPLCONFIGDIR": "/tmp",
     "HF_HOME": "/tmp",
     "ARROW_DEFAULT_MEMORY_POOL": "system",
+    "JE_ARROW_MALLOC_CONF": "background_thread:false",  # else pyarrow starts a thread when it is imported
+    "JOBLIB_MULTIPROCESSING": "0",
     "HF_HUB_OFFLINE": "1",
     **dict.fromkeys(_THREADS, "1"),
 }

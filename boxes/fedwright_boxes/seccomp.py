@@ -16,7 +16,7 @@ DENIED = {
     "kcmp": 312, "pidfd_getfd": 438,
     # interfaces with a long record of kernel bugs
     "bpf": 321, "perf_event_open": 298, "fanotify_init": 300, "userfaultfd": 323, "io_uring_setup": 425,
-    "io_uring_enter": 426, "io_uring_register": 427,
+    "io_uring_enter": 426, "io_uring_register": 427, "modify_ldt": 154,
     # keys are kept per user, not per namespace
     "keyctl": 250, "add_key": 248, "request_key": 249,
     # namespaces and mounts

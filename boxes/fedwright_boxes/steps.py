@@ -7,23 +7,21 @@ import contextlib
 import os
 import secrets
 import socket
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
-from fedwright_crds.base import Digest, digest_of
-from fedwright_crds.work import MIB, BoxKind, Outcome, Reason, Step, Verdict, Work, WorkResult
-
 from fedwright_boxes import limits
 from fedwright_boxes.fleet import SERVER, Switchboard
 from fedwright_boxes.keeper import Zygote
 from fedwright_boxes.limits import Limits
 from fedwright_boxes.parcel import Program
-from fedwright_boxes.stream import Allowed, BadStream, Delivery, receive
+from fedwright_boxes.stream import Allowed, Delivery, StreamError, receive
 from fedwright_boxes.watch import Cell, Order, supervise
+from fedwright_crds.base import Digest, digest_of
+from fedwright_crds.work import MIB, BoxKind, Outcome, Reason, Step, Verdict, Work, WorkResult
 
 _PLATFORM_REASONS = {Reason.PLATFORM, Reason.NO_SANDBOX}
 
@@ -37,7 +35,7 @@ class Artifacts(Protocol):
     def write(self, data: bytes) -> Digest: ...
 
 
-class BadWork(Exception):
+class WorkError(Exception):
     """The work cannot be run as it is written, or an input is not there."""
 
 
@@ -67,11 +65,11 @@ def run(
         bench = Bench(work, _inputs(work, artifacts))
         for step in work.steps:
             if cancelled():
-                raise BadWork("cancelled")
+                raise WorkError("cancelled")
             message = _run_step(bench, step, zygote_for(step.box), artifacts, scratch, cancelled)
             if message:
                 break
-    except BadWork as error:
+    except WorkError as error:
         message = str(error)
         bench.verdicts.append(Verdict(step=work.steps[len(bench.verdicts)].name, reason=Reason.PLATFORM))
     return result_of(work, bench.verdicts, message, bench.outputs, started)
@@ -105,9 +103,9 @@ def _inputs(work: Work, artifacts: Artifacts) -> dict[str, bytes]:
         try:
             found[entry.name] = artifacts.read(entry.digest)
         except (OSError, KeyError) as error:
-            raise BadWork(f"input {entry.name}: there is no artifact {entry.digest}: {error}") from error
+            raise WorkError(f"input {entry.name}: there is no artifact {entry.digest}: {error}") from error
         if digest_of(found[entry.name]) != entry.digest:
-            raise BadWork(f"input {entry.name}: the artifact's bytes are not those of {entry.digest}")
+            raise WorkError(f"input {entry.name}: the artifact's bytes are not those of {entry.digest}")
     return found
 
 
@@ -125,7 +123,7 @@ def _run_step(
     if verdict.reason == Reason.COMPLETED:
         try:
             _take(bench, step, team.delivery(), artifacts)
-        except BadStream as error:
+        except StreamError as error:
             verdict = verdict.model_copy(update={"reason": Reason.BAD_OUTPUT})
             message = str(error)
     if step.quiet:
@@ -138,7 +136,7 @@ def _take(bench: Bench, step: Step, delivery: Delivery, artifacts: Artifacts) ->
     declared = {output.name: output for output in bench.work.outputs}
     for name in step.outputs:
         if declared[name].required and name not in delivery.outputs:
-            raise BadStream(f"the required output {name} is missing")
+            raise StreamError(f"the required output {name} is missing")
     bench.handovers |= delivery.handovers
     bench.outputs |= {name: artifacts.write(content) for name, content in delivery.outputs.items()}
 
@@ -223,18 +221,18 @@ def _allowed(work: Work, step: Step) -> Allowed:
     try:
         return Allowed({name: handovers[name] for name in step.writes}, {name: outputs[name] for name in step.outputs})
     except KeyError as error:
-        raise BadWork(f"step {step.name} writes {error}, which the work does not declare") from error
+        raise WorkError(f"step {step.name} writes {error}, which the work does not declare") from error
 
 
 def _files(bench: Bench, step: Step, prefix: str) -> Iterator[tuple[str, bytes]]:
     """Paths in the box, with bytes. A fleet's member sees the files of handovers that begin with `prefix`."""
     for name in step.inputs:
         if name not in bench.inputs:
-            raise BadWork(f"step {step.name} names the input {name}, which the work does not have")
+            raise WorkError(f"step {step.name} names the input {name}, which the work does not have")
         yield f"in/{name}", bench.inputs[name]
     for handover in step.reads:
         if handover not in bench.handovers:
-            raise BadWork(f"step {step.name} reads the handover {handover}, which no earlier step has written")
+            raise WorkError(f"step {step.name} reads the handover {handover}, which no earlier step has written")
         for file, content in bench.handovers[handover].items():
             if file.startswith(prefix):
                 yield f"from/{handover}/{file}", content

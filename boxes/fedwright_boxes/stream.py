@@ -18,11 +18,11 @@ MAX_FILES = 4096
 _FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 
 
-class IrregularFile(Exception):
+class IrregularFileError(Exception):
     """A link, a device, a folder, a FIFO or an odd name where a plain file should be."""
 
 
-class BadStream(Exception):
+class StreamError(Exception):
     """What left the cell is not a whole stream of declared files."""
 
 
@@ -47,7 +47,7 @@ class Delivery:
 
 
 def send(root: Path, handovers: tuple[str, ...], outputs: tuple[str, ...], descriptor: int) -> None:
-    """Write the files of a box; raises `IrregularFile`, and then the stream has no end mark."""
+    """Write the files of a box; raises `IrregularFileError`, and then the stream has no end mark."""
     count = 0
     for path, file in _files(root, handovers, outputs):
         size = os.fstat(file).st_size
@@ -63,27 +63,29 @@ def send(root: Path, handovers: tuple[str, ...], outputs: tuple[str, ...], descr
 def _files(root: Path, handovers: tuple[str, ...], outputs: tuple[str, ...]) -> Iterator[tuple[bytes, int]]:
     for handover in handovers:
         folder = os.open(root / "to" / handover, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-        for name in sorted(os.listdir(folder)):
+        for name in sorted(os.listdir(folder)):  # noqa: PTH208 (by descriptor: the path may change)
             yield f"to/{handover}/{name}".encode(), _open_plain(name, folder)
         os.close(folder)
     folder = os.open(root / "out", os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-    for name in sorted(os.listdir(folder)):
+    for name in sorted(os.listdir(folder)):  # noqa: PTH208 (by descriptor: the path may change)
         if name not in outputs:
-            raise IrregularFile(f"out/{name!r} is none of the step's outputs: {', '.join(outputs) or 'it has none'}")
+            raise IrregularFileError(
+                f"out/{name!r} is none of the step's outputs: {', '.join(outputs) or 'it has none'}"
+            )
         yield f"out/{name}".encode(), _open_plain(name, folder)
     os.close(folder)
 
 
 def _open_plain(name: str, folder: int) -> int:
     if not _FILE_NAME.fullmatch(name):
-        raise IrregularFile(f"{name!r}: a file name is 1 to 100 letters, digits, '_', '.', '-'")
+        raise IrregularFileError(f"{name!r}: a file name is 1 to 100 letters, digits, '_', '.', '-'")
     try:
         file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
     except OSError as error:
-        raise IrregularFile(f"{name!r} is a link or cannot be read: {error.strerror}") from error
+        raise IrregularFileError(f"{name!r} is a link or cannot be read: {error.strerror}") from error
     facts = os.fstat(file)
     if not stat.S_ISREG(facts.st_mode) or facts.st_nlink != 1:
-        raise IrregularFile(f"{name!r} is not a plain file with one name")
+        raise IrregularFileError(f"{name!r} is not a plain file with one name")
     return file
 
 
@@ -94,21 +96,21 @@ def _write_all(descriptor: int, content: bytes) -> None:
 
 
 def receive(data: bytearray, allowed: Allowed) -> Delivery:
-    """The files of a stream; raises `BadStream`, whose text holds nothing that the cell chose."""
+    """The files of a stream; raises `StreamError`, whose text holds nothing that the cell chose."""
     handovers: dict[str, dict[str, bytes]] = {name: {} for name in allowed.handovers}
     outputs: dict[str, bytes] = {}
     room = {f"to/{name}": size for name, size in allowed.handovers.items()}
     room |= {f"out/{name}": size for name, size in allowed.outputs.items()}
     for place, name, content in _frames(data):
         budget = f"to/{place}" if place else f"out/{name}"
-        into = handovers[place] if place in handovers else outputs
+        into = handovers.get(place, outputs)
         if budget not in room:
-            raise BadStream("a file where the step may write none")
+            raise StreamError("a file where the step may write none")
         if name in into:
-            raise BadStream("one name twice")
+            raise StreamError("one name twice")
         room[budget] -= len(content)
         if room[budget] < 0:
-            raise BadStream(f"{budget} is larger than its greatest size")
+            raise StreamError(f"{budget} is larger than its greatest size")
         into[name] = bytes(content)
     return Delivery(handovers, outputs)
 
@@ -119,16 +121,16 @@ def _frames(data: bytearray) -> Iterator[tuple[str, str, memoryview]]:
     with memoryview(data) as view:
         while True:
             if position + _HEAD.size > len(view):
-                raise BadStream("the stream has no end: a file was irregular or the program ended before it was done")
+                raise StreamError("the stream has no end: a file was irregular or the program ended before it was done")
             length, size = _HEAD.unpack_from(view, position)
             position += _HEAD.size
             if length == 0:
                 if size != count or position != len(view):
-                    raise BadStream("the stream does not end at its end mark")
+                    raise StreamError("the stream does not end at its end mark")
                 return
             count += 1
             if length > _MAX_PATH or length + size > len(view) - position or count > MAX_FILES:
-                raise BadStream("a frame is larger than the stream")
+                raise StreamError("a frame is larger than the stream")
             place, name = _place(bytes(view[position : position + length]))
             with view[position + length : position + length + size] as content:
                 yield place, name, content
@@ -141,4 +143,4 @@ def _place(path: bytes) -> tuple[str, str]:
             return handover, name
         case ["out", name] if _FILE_NAME.fullmatch(name):
             return "", name
-    raise BadStream("a name that no file may have")
+    raise StreamError("a name that no file may have")

@@ -18,14 +18,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from fedwright_crds.work import MIB, Reason
-
 from fedwright_boxes import memory, parcel
 from fedwright_boxes.cell import READY, START, Item
 from fedwright_boxes.groups import Group
-from fedwright_boxes.keeper import Zygote, ZygoteGone
+from fedwright_boxes.keeper import Zygote, ZygoteError
 from fedwright_boxes.limits import Limits
 from fedwright_boxes.zygote import END
+from fedwright_crds.work import MIB, Reason
 
 _TEXT_KEPT = 4096
 _TEXT_FLOOD = 8 * MIB
@@ -145,7 +144,7 @@ class Cell:
             if self._group and self._process > 0:
                 self._group.enter(self._process)
             os.write(start, START)
-        except (ZygoteGone, OSError) as error:
+        except (ZygoteError, OSError) as error:
             self._note.data += str(error).encode()
             self.kill(Reason.PLATFORM)
         finally:
@@ -248,14 +247,14 @@ class Cell:
     def platform_error(self) -> str:
         """What a cell said before anything hostile ran in it, or why it could not start."""
         note = bytes(self._note.data[:_NOTE_KEPT]).decode("ascii", "replace")
-        return note if note.encode() != READY else "it ended in a way that nobody saw"
+        return note if note.encode() != READY else "the zygote died while it ran"
 
     @property
     def printed(self) -> str:
         """The end of what it printed, as printable ASCII."""
         text = bytes(self.text.data[-_TEXT_KEPT:]).decode("ascii", "replace")
         return "".join(
-            letter if letter.isprintable() or letter == "\n" else "?" for letter in text.replace("\ufffd", "?")
+            letter if letter.isprintable() or letter in "\n\t" else "?" for letter in text.replace("\ufffd", "?")
         )
 
     @property
@@ -294,6 +293,8 @@ def supervise(cells: Sequence[Cell], cancelled: Callable[[], bool], exchange: Ex
         if culprit or cancelled():
             for cell in cells:
                 cell.kill(Reason.PLATFORM)
+    for descriptor in exchange.sockets() if exchange else ():
+        exchange.serve(descriptor)  # what the last to end had said is counted, too
     return culprit or next((cell for cell in cells if cell.failed), None)
 
 

@@ -6,6 +6,7 @@ itself behind an inner one (`cell`). The zygote is not the first process of its 
 libraries notice a fork by a changed getpid().
 """
 
+import contextlib
 import gc
 import json
 import os
@@ -48,8 +49,9 @@ def main(connection: int, proc: int) -> None:
 def _walls(settings: dict[str, Any], proc: int) -> Walls:
     if settings["sandboxed"] and platform.machine() != "x86_64":
         raise SystemExit(f"the system call filter is written for x86_64, this is {platform.machine()}")
-    with open(os.open("self/statm", os.O_RDONLY, dir_fd=proc)) as statm:
-        data_pages = int(statm.read().split()[5])
+    statm = os.open("self/statm", os.O_RDONLY, dir_fd=proc)
+    data_pages = int(os.read(statm, 256).split()[5])
+    os.close(statm)
     return Walls(
         sandboxed=settings["sandboxed"],
         as_root=settings["as_root"],
@@ -62,7 +64,7 @@ def _walls(settings: dict[str, Any], proc: int) -> Walls:
 
 def _demand_one_thread(proc: int) -> None:
     tasks = os.open("self/task", os.O_RDONLY, dir_fd=proc)
-    count = len(os.listdir(tasks))
+    count = len(os.listdir(tasks))  # noqa: PTH208 (a descriptor has no path here)
     os.close(tasks)
     if count != 1:
         raise SystemExit(f"{count} threads after the imports: a fork would copy their locks, not them")
@@ -115,10 +117,8 @@ class _Server:
         _, ended, usage = os.wait4(process, 0)
         self._poll.unregister(handle)
         os.close(handle)
-        try:
+        with contextlib.suppress(OSError):  # the keeper may have given the item up
             os.write(status, END.pack(ended, usage.ru_utime + usage.ru_stime, usage.ru_maxrss))
-        except OSError:
-            pass  # the keeper has given the item up
         os.close(status)
 
 
