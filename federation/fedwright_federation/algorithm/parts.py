@@ -9,7 +9,7 @@ A part declares `features` (what it is, which rules of legality speak of), `need
 by one). Server-side parts see trainable keys only: running statistics always follow the plain average.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol, TypeAlias
 
@@ -307,7 +307,7 @@ class LocalJob(Protocol):
     y: Tensor
     rng: np.random.Generator
 
-    def walks(self) -> Sequence[Walk]: ...
+    def walks(self) -> Iterator[Walk]: ...
 
 
 class LocalUpdate(Part, Protocol):

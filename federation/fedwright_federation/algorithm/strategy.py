@@ -62,6 +62,10 @@ class Strategy:
     evaluation: Evaluation = GlobalModel()
     hyperparameters: Hyperparameters = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        if not self.losses:
+            raise ValueError(f"{self.name} has no loss term, so clients have nothing to minimise; add CrossEntropy()")
+
     def parts(self) -> Iterator[tuple[str, Part]]:
         """Each part with its slot's name."""
         for slot in slots():
@@ -81,6 +85,11 @@ class Strategy:
     def cohort(self) -> bool:
         """Whether all that runs at the client accepts the cohort axis."""
         return all(part.cohort for part in (*self.losses, *self.gradients, self.local))
+
+    @property
+    def sends_changes(self) -> bool:
+        """Whether a client that holds the last model is sent the model's change, encoded, instead of the model."""
+        return type(self.download) is not Raw
 
     @property
     def contraction(self) -> float:

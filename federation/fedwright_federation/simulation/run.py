@@ -1,0 +1,57 @@
+"""What a run is given beside its strategy: data, length, seed, devices, privacy."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedwright_crds.task import Devices
+from fedwright_federation.algorithm.model import Model
+from fedwright_federation.algorithm.parts import Round, Training
+from fedwright_federation.algorithm.tree import Tree
+from fedwright_federation.simulation.privacy import PrivacySpec
+from fedwright_federation.simulation.seeds import streams_of
+
+
+class Shard(NamedTuple):
+    """One client's training samples. x [n, ...] float32, y [n] int64."""
+
+    x: NDArray[np.float32]
+    y: NDArray[np.int64]
+
+
+ShardOf: TypeAlias = Callable[[int, int], Shard]
+"""`shard(client, round)`, for data that change by round."""
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """`salt` changes the order of the batches and nothing else. `checkpoints` are rounds after which models are kept."""
+
+    training: Training
+    clients: int
+    seed: int = 0
+    salt: int = 0
+    devices: Devices = Devices()  # noqa: RUF009 (frozen)
+    privacy: PrivacySpec | None = None
+    checkpoints: tuple[int, ...] = ()
+
+    def round(self, number: int, model: Model) -> Round:
+        return Round(number, self.training.rounds, self.clients, self.training, model, streams_of(self.seed, number))
+
+
+def by_round(shards: Sequence[Shard] | ShardOf) -> ShardOf:
+    if callable(shards):
+        return shards
+    return lambda client, _: shards[client]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The models judged after a round. A client's own is `{**model, **personal[client]}`."""
+
+    round: int
+    model: Tree
+    personal: dict[int, Tree]
