@@ -13,13 +13,6 @@ from fedwright_crds.request import FLStrategyRequest, RequestPhase
 
 SHARES = {"Accuracy", "WorstTenthAccuracy", "AverageAccuracy", "MembershipTpr"}
 UNITS = {
-    "UploadMebibytes": " MiB uploaded",
-    "DownloadMebibytes": " MiB downloaded",
-    "SimulatedSeconds": " simulated seconds",
-    "RoundsToTarget": " rounds to the target",
-    "LocalSteps": " local steps",
-}
-MEASURES = {
     "Accuracy": "accuracy",
     "WorstTenthAccuracy": "accuracy of the worst tenth of the clients",
     "AverageAccuracy": "average accuracy over the tasks",
@@ -27,6 +20,11 @@ MEASURES = {
     "Forgetting": "forgetting",
     "MembershipAuc": "membership AUC",
     "MembershipTpr": "membership TPR at 1% FPR",
+    "UploadMebibytes": "MiB uploaded",
+    "DownloadMebibytes": "MiB downloaded",
+    "SimulatedSeconds": "simulated seconds",
+    "RoundsToTarget": "rounds to the target",
+    "LocalSteps": "local steps",
 }
 
 
@@ -46,15 +44,10 @@ def decided(decision: Decision, titles: Mapping[str, str]) -> str:
     won = f"{_called(decision.winner, titles)} won"
     if primary is None:
         return f"{won}: {decision.reason}"
-    over_fedavg = (
-        f"{_value(primary.candidate_value, primary.metric)} against {_value(primary.reference_value, primary.metric)} "
-        f"for tuned FedAvg ({_difference(primary)})"
-    )
+    over_fedavg = f"{_against(primary)} for tuned FedAvg ({_difference(primary)}, {_interval(primary)})"
     kept = "".join(f"; {_constraint(one)}" for one in decision.constraints if one.candidate == decision.winner)
-    return (
-        f"{won}: {over_fedavg}{_over_catalogue(decision, titles)}{kept}; "
-        f"on {primary.fresh_seeds} fresh seeds, {_sure(primary)}."
-    )
+    tested = f"; on {primary.fresh_seeds} fresh seeds, {_sure(primary)}."
+    return f"{won}: {over_fedavg}{_over_catalogue(decision, titles)}{kept}{tested}"
 
 
 def primary_of(decision: Decision) -> Comparison | None:
@@ -110,8 +103,7 @@ def _nobody(decision: Decision, titles: Mapping[str, str]) -> str:
         return f"No strategy is better than tuned FedAvg: {decision.reason}"
     return (
         f"No strategy is proven better than tuned FedAvg. The closest, {_called(closest.candidate, titles)}, came to "
-        f"{_value(closest.candidate_value, closest.metric)} against "
-        f"{_value(closest.reference_value, closest.metric)} ({_difference(closest)}) "
+        f"{_against(closest)} ({_difference(closest)}, {_interval(closest)}) "
         f"on {closest.fresh_seeds} fresh seeds, {_sure(closest)}: {decision.reason}"
     )
 
@@ -126,18 +118,26 @@ def _over_catalogue(decision: Decision, titles: Mapping[str, str]) -> str:
     if against is None:
         return f"; the best catalogue method was {other}"
     proof = "" if against.holds else ", which is not proven"
-    return f", {_difference(against)} over the best catalogue method {other}{proof}"
+    return f", and {_difference(against)} over the best catalogue method {other} ({_interval(against)}){proof}"
 
 
 def _constraint(one: Comparison) -> str:
-    measure, kept = MEASURES.get(_metric(one.metric), one.metric), "within" if one.holds else "outside"
-    return f"{measure} {_value(one.candidate_value, one.metric)} is {kept} its margin"
+    kept = "within" if one.holds else "outside"
+    return f"{_value(one.candidate_value, one.metric)} {_unit(one.metric)} is {kept} its margin"
+
+
+def _against(one: Comparison) -> str:
+    return f"{_value(one.candidate_value, one.metric)} {_unit(one.metric)} against {_value(one.reference_value, one.metric)}"
 
 
 def _difference(one: Comparison) -> str:
-    confidence = max(one.level, 1 - one.level)
+    unit = " points" if _metric(one.metric) in SHARES else ""
+    return f"{_signed(one.difference, one.metric)}{unit}"
+
+
+def _interval(one: Comparison) -> str:
     low, high = _signed(one.low, one.metric), _signed(one.high, one.metric)
-    return f"{_signed(one.difference, one.metric)}, {confidence:.0%} interval {low} to {high}"
+    return f"{max(one.level, 1 - one.level):.0%} interval {low} to {high}"
 
 
 def _sure(one: Comparison) -> str:
@@ -146,16 +146,16 @@ def _sure(one: Comparison) -> str:
 
 
 def _value(value: float, metric: str) -> str:
-    name = _metric(metric)
-    if name in SHARES:
-        return f"{value:.1%} {MEASURES[name]}"
-    if name in UNITS:
-        return f"{value:.4g}{UNITS[name]}"
-    return f"{MEASURES.get(name, name)} {value:.4g}"
+    return f"{value:.1%}" if _metric(metric) in SHARES else f"{value:.4g}"
 
 
 def _signed(value: float, metric: str) -> str:
-    return f"{100 * value:+.1f} points" if _metric(metric) in SHARES else f"{value:+.3g}"
+    return f"{100 * value:+.1f}" if _metric(metric) in SHARES else f"{value:+.3g}"
+
+
+def _unit(metric: str) -> str:
+    name = _metric(metric)
+    return UNITS.get(name, name)
 
 
 def _metric(metric: str) -> str:
