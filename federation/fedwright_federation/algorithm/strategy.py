@@ -107,8 +107,9 @@ class ClashError(ValueError):
 def compose(first: Strategy, *others: Strategy, name: str | None = None) -> Strategy:
     """One strategy with the parts of all, such as FedProx's gradient term and FedPAQ's codec.
 
-    A slot that holds several parts gets them all. One that holds a single part takes it from the strategy that departs
-    from FedAvg there, the kind of part deciding, and from `first` where none does: so `first` gives the learning rate.
+    A slot that holds several parts gets them all, save a neutral one that some strategy replaces, as masked cross entropy
+    does the plain one. One that holds a single part takes it from the strategy that departs from FedAvg there, the kind of
+    part deciding, and from `first` where none does: so `first` gives the learning rate.
     Raises `ClashError` where two depart from FedAvg in different ways; then build the strategy by hand.
     """
     everyone = (first, *others)
@@ -120,10 +121,11 @@ def compose(first: Strategy, *others: Strategy, name: str | None = None) -> Stra
 
 def _merge(slot: Field[Any], strategies: tuple[Strategy, ...]) -> Any:
     values = [getattr(strategy, slot.name) for strategy in strategies]
-    if isinstance(values[0], tuple):
-        return tuple({part: None for value in values for part in value})
     if slot.default is MISSING:
         raise TypeError(f"slot {slot.name} has no neutral part")
+    if isinstance(values[0], tuple):
+        replaced = {part for part in slot.default for value in values if part not in value}
+        return tuple({part: None for value in values for part in value if part not in replaced})
     own = [value for value in values if type(value) is not type(slot.default)]
     if len(set(own)) > 1:
         kinds = ", ".join(sorted({repr(value) for value in own}))
