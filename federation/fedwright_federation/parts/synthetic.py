@@ -1,0 +1,152 @@
+"""Clients that send synthetic samples instead of weights, and a server that trains on them (FedDM, Xiong et al. 2023).
+
+Running statistics of norm layers are used as they are and never refreshed, neither at clients nor at the server: synthetic
+batches would spoil them.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fedwright_federation.algorithm import (
+    Aggregate,
+    Arrays,
+    Codec,
+    Finish,
+    LocalJob,
+    LocalUpdate,
+    Model,
+    Named,
+    Round,
+    Tensors,
+    Tree,
+)
+from fedwright_federation.algorithm.neutral import cross_entropy
+from fedwright_federation.algorithm.tree import zeros_like
+
+SYNTHETIC = "synthetic"
+
+
+@dataclass(frozen=True)
+class DistributionMatching(LocalUpdate):
+    """Optimises `per_class` samples for each class held so that they look like the real ones to models near the present one.
+
+    Each step draws w in the ball of `radius` around the downloaded weights and moves the samples of every class c by
+    -lr times the gradient of ||mean h_w(D_c) - mean h_w(S_c)||^2 + ||mean z_w(D_c) - mean z_w(S_c)||^2, with h the last
+    features, z the logits, and D_c a batch of at most `batch_size` real samples (Xiong et al. 2023, equations 6 to 8).
+    Classes are matched apart. Samples start as real ones (`from_real`) or as noise with each input's mean and deviation.
+    Gives `synthetic`: x [classes held * per_class, ...] and y, labels as float32.
+    """
+
+    per_class: int = 10
+    steps: int = 200
+    lr: float = 1.0
+    radius: float = 1.0
+    batch_size: int = 64
+    from_real: bool = False
+
+    features = frozenset({"no-gradient-steps", "synthetic-data"})
+    needs = frozenset({"features"})
+
+    def run(self, job: LocalJob) -> Named:
+        labels = np.unique(job.y.numpy())
+        held = [job.x[job.y == int(label)] for label in labels]
+        samples = [self._begin(real, job.rng).requires_grad_() for real in held]
+        for _ in range(self.steps):
+            weights = near(job.weights, self.radius, job.model, job.rng)
+            with torch.enable_grad():
+                gaps = [self._gap(job, weights, real, own) for real, own in zip(held, samples, strict=True)]
+                gradients = torch.autograd.grad(torch.stack(gaps).sum(), samples)
+            for own, gradient in zip(samples, gradients, strict=True):
+                own.data.sub_(gradient, alpha=self.lr)
+        made = torch.cat(samples).detach().numpy()
+        return {SYNTHETIC: {"x": made, "y": labels.repeat(self.per_class).astype(np.float32)}}
+
+    def _begin(self, real: Tensor, rng: np.random.Generator) -> Tensor:
+        if self.from_real:
+            chosen = rng.choice(len(real), self.per_class, replace=len(real) < self.per_class)
+            return real[torch.from_numpy(chosen)].clone()
+        noise = torch.from_numpy(rng.standard_normal((self.per_class, *real.shape[1:])).astype(np.float32))
+        return real.mean(0) + noise * real.std(0, correction=0)
+
+    def _gap(self, job: LocalJob, weights: Tensors, real: Tensor, own: Tensor) -> Tensor:
+        chosen = job.rng.permutation(len(real))[: self.batch_size]
+        with torch.no_grad():
+            goal = moments(job.model, weights, real[torch.from_numpy(chosen)])
+        features, logits = moments(job.model, weights, own)
+        return (features - goal[0]).square().sum() + (logits - goal[1]).square().sum()
+
+
+def moments(model: Model, weights: Tensors, x: Tensor) -> tuple[Tensor, Tensor]:
+    """The batch's mean features and mean logits."""
+    out = model.forward(weights, x, train=False)
+    return out.features[-1].mean(0), out.logits.mean(0)
+
+
+def near(weights: Tensors, radius: float, model: Model, rng: np.random.Generator) -> Tensors:
+    """Trainable weights moved by a random distance of at most `radius` in a random direction."""
+    keys = [key for key in weights if model.role(key) != "bn_stat"]
+    noise = {key: torch.from_numpy(rng.standard_normal(tuple(weights[key].shape)).astype(np.float32)) for key in keys}
+    length = torch.stack([value.square().sum() for value in noise.values()]).sum().sqrt()
+    reach = radius * rng.random()
+    return weights | {key: weights[key] + value * (reach / length) for key, value in noise.items()}
+
+
+@dataclass(frozen=True)
+class NoUpdate(Codec):
+    """Sends nothing: the update is zero."""
+
+    def encode(self, update: Tree, memory: Tree, rng: np.random.Generator, round: Round) -> tuple[Arrays, Tree]:
+        del update, memory, rng, round
+        return {}, {}
+
+    def decode(self, message: Arrays, like: Tree, round: Round) -> Tree:
+        del message, round
+        return zeros_like(like)
+
+
+@dataclass(frozen=True)
+class TrainOnUnion(Finish):
+    """SGD on the cohort's synthetic samples of this round, kept in the ball of `radius` around the round's model.
+
+    Xiong et al. 2023, algorithm 1, lines 13 to 16: outside of the ball the samples say nothing of the clients' losses.
+    """
+
+    steps: int = 500
+    lr: float = 0.1
+    batch_size: int = 64
+    radius: float = 1.0
+
+    def finish(self, x: Tree, aggregate: Aggregate, round: Round) -> Tree:
+        data = aggregate.reduced.get(SYNTHETIC)
+        if data is None:
+            return x
+        inputs, labels = torch.from_numpy(data["x"]), torch.from_numpy(data["y"]).long()
+        start = {key: torch.from_numpy(value.copy()) for key, value in x.items()}
+        weights = dict(start)
+        keys = [key for key in x if round.model.role(key) != "bn_stat"]
+        for rows in self._batches(len(labels), round.stream("server", 0)):
+            leaves = {key: weights[key].detach().requires_grad_() for key in keys}
+            with torch.enable_grad():
+                out = round.model.forward(weights | leaves, inputs[rows], train=False)
+                gradients = torch.autograd.grad(cross_entropy(out.logits, labels[rows]), list(leaves.values()))
+            moved = {key: leaf.detach() - self.lr * g for (key, leaf), g in zip(leaves.items(), gradients, strict=True)}
+            weights |= within(start, moved, self.radius)
+        return {key: value.numpy() for key, value in weights.items()}
+
+    def _batches(self, samples: int, rng: np.random.Generator) -> Iterator[Tensor]:
+        size = min(self.batch_size, samples)
+        for _ in range(self.steps):
+            yield torch.from_numpy(rng.permutation(samples)[:size])
+
+
+def within(centre: Tensors, weights: Tensors, radius: float) -> Tensors:
+    """`weights`, pulled back to the ball of `radius` around `centre` if they lie outside."""
+    offsets = {key: value - centre[key] for key, value in weights.items()}
+    length = torch.stack([offset.square().sum() for offset in offsets.values()]).sum().sqrt()
+    if length <= radius:
+        return weights
+    return {key: centre[key] + offset * (radius / length) for key, offset in offsets.items()}

@@ -1,0 +1,157 @@
+"""Thinner models for weaker clients (HeteroFL, Diao et al. 2021): slices, the loss, and which clients count where."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from fedwright_federation.algorithm import (
+    ClientInfo,
+    ClientState,
+    Combiner,
+    Frame,
+    LocalOutcome,
+    LossTerm,
+    Mask,
+    Model,
+    Named,
+    Probe,
+    Reducer,
+    Report,
+    Round,
+    Start,
+    Step,
+    Tensors,
+    Tree,
+    View,
+    WeightedMean,
+)
+from fedwright_federation.algorithm.neutral import cross_entropy
+from fedwright_federation.models.sequential import Sequential
+
+
+@dataclass(frozen=True)
+class WidthSlices(View):
+    """Each client trains the first ceil(rate * width) units of every hidden layer (section 3, equation 1).
+
+    A client's rate is the greatest of 1, 1/2, 1/4, ... `smallest` that its capability allows. Slices of one rate are
+    nested in those of greater ones. `scaler` makes training multiply a thin model's hidden activations by 1/rate, before
+    the norm layer (section 3, Scaler); without norm layers it does more harm than good.
+    """
+
+    smallest: float = 0.0625
+    scaler: bool = False
+
+    features = frozenset({"frames"})
+    needs = frozenset({"width"})
+
+    def __post_init__(self) -> None:
+        if not 0 < self.smallest <= 1:
+            raise ValueError(f"smallest is {self.smallest}, and a rate lies in (0, 1]")
+
+    def model(self, base: Model) -> Model:
+        if not self.scaler:
+            return base
+        if not isinstance(base, Sequential):
+            raise TypeError(
+                f"scaler needs a model of fedwright_federation.models, not {type(base).__name__}; turn it off"
+            )
+        return replace(base, scaled=True)
+
+    def rate(self, client: ClientInfo) -> float:
+        halvings = max(0, math.ceil(-math.log2(client.capability) - 1e-9))
+        return max(0.5**halvings, self.smallest)
+
+    def frame(self, client: ClientInfo, like: Tree, round: Round) -> Frame | None:
+        rate = self.rate(client)
+        if rate == 1.0:
+            return None
+        return Frame({key: _window(round.model, key, value.shape, rate) for key, value in like.items()})
+
+
+def _window(model: Model, key: str, shape: tuple[int, ...], rate: float) -> tuple[NDArray[np.intp], ...]:
+    kept = (
+        size if group is None else math.ceil(rate * size) for group, size in zip(model.axes(key), shape, strict=True)
+    )
+    return tuple(np.arange(size, dtype=np.intp) for size in kept)
+
+
+@dataclass(frozen=True)
+class MaskedCrossEntropy(LossTerm):
+    """Cross entropy after the logits of classes that the client does not hold are set to zero (section 3, "masked")."""
+
+    cohort = True
+
+    def __call__(self, step: Step) -> Tensor:
+        absent = ~step.present.bool().unsqueeze(-2)
+        return cross_entropy(step.out.logits.masked_fill(absent, 0.0), step.y)
+
+
+@dataclass(frozen=True)
+class LabelsHeld(Probe):
+    """Which classes the client holds samples of: `present`, [C], 0 or 1."""
+
+    features = frozenset({"measures-data"})
+
+    @property
+    def name(self) -> str:
+        return "labels"
+
+    def measure(self, model: Model, weights: Tensors, x: Tensor, y: Tensor) -> Tree:
+        del weights, x
+        present = torch.bincount(y, minlength=model.classes) > 0
+        return {"present": present.numpy().astype(np.float32)}
+
+
+@dataclass(frozen=True)
+class SendMeasured(ClientState):
+    """Sends what a probe or the local update measured under `name`; remembers nothing."""
+
+    name: str
+    reducer: Reducer = "each"
+
+    features = frozenset({"payload"})
+
+    @property
+    def payloads(self) -> dict[str, Reducer]:
+        return {self.name: self.reducer}
+
+    def update(
+        self, state: Named, start: Start, published: Named, outcome: LocalOutcome, round: Round
+    ) -> tuple[Named, Named]:
+        del start, published, round
+        found = outcome.measured.get(self.name)
+        return state, {} if found is None else {self.name: found}
+
+
+@dataclass(frozen=True)
+class MeanOverOwners(Combiner):
+    """Per coordinate the mean over its holders; a class's row of the head counts those alone who own samples of it.
+
+    Diao et al. 2021, equation 3, and the authors' code for the head. Without `labels` in the reports it is `WeightedMean`.
+    """
+
+    def combine(self, reports: Sequence[Report], share: NDArray[np.float64], round: Round) -> Tree:
+        return WeightedMean().combine([_owned(report, round.model) for report in reports], share, round)
+
+
+def _owned(report: Report, model: Model) -> Report:
+    labels = report.payload.get("labels")
+    if labels is None or bool(labels["present"].all()):
+        return report
+    present = labels["present"] > 0
+    mask: Mask = {
+        key: np.broadcast_to(present, value.shape) & _held(report, key)
+        if model.role(key) == "head"
+        else _held(report, key)
+        for key, value in report.update.items()
+    }
+    return replace(report, mask=mask)
+
+
+def _held(report: Report, key: str) -> NDArray[np.bool_]:
+    return np.ones(report.update[key].shape, np.bool_) if report.mask is None else report.mask[key]
