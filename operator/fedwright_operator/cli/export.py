@@ -14,7 +14,7 @@ from fedwright_operator.local.files import write_whole
 from fedwright_operator.local.home import Home
 from fedwright_operator.local.store import Store
 from fedwright_operator.local.usage import Usage
-from fedwright_operator.reconcile.rollout import judged_on
+from fedwright_operator.reconcile.reporting import judged_on
 from fedwright_operator.verdict import document
 
 

@@ -17,7 +17,6 @@ from fedwright_crds.documents import Plan
 from fedwright_crds.request import FLStrategyRequest, RequestPhase
 from fedwright_operator.cli import manifest
 from fedwright_operator.cli.ending import BAD_INPUT, FAILED, INTERRUPTED, Refusal, exit_status
-from fedwright_operator.cli.export import export
 from fedwright_operator.cli.interrupt import Interrupts, interrupts
 from fedwright_operator.cli.lookup import request_named, store_of
 from fedwright_operator.cli.options import DEFAULT_HOME, HomeFolder, Namespace, given_options, home_at
@@ -28,7 +27,6 @@ from fedwright_operator.local.artifacts import Artifacts
 from fedwright_operator.local.home import Home
 from fedwright_operator.local.kinds import AnyResource
 from fedwright_operator.local.loop import Loop
-from fedwright_operator.local.machine import machine
 from fedwright_operator.local.store import Store
 from fedwright_operator.local.usage import Usage
 
@@ -88,6 +86,10 @@ def _need_a_sandbox(unsafe: bool) -> None:
 
 def _drive(home: Home, request: FLStrategyRequest, heard: Interrupts, unsafe: bool) -> FLStrategyRequest | None:
     """Until it is terminal, waits, is gone, or we are asked to end; how it then is."""
+    # The reconcilers and the sandbox are not loaded for verbs that only read or write a file.
+    from fedwright_operator.cli.export import export
+    from fedwright_operator.local.machine import machine
+
     meta = request.metadata
     store = Store(home.resources)
     uid = request_named(store, meta.name, meta.namespace).metadata.uid

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from test_loop import wait_for
+import small_programs
+from small_plans import wait_for
 
 from fedwright_crds.federation import Federation, FederationSpec, NodeData, NodeGroup
 from fedwright_crds.meta import Metadata
@@ -21,13 +22,13 @@ from fedwright_operator.local.child import Child
 from fedwright_operator.local.platform import PlatformBoxes
 from fedwright_operator.local.releases import Releases
 
-HERE = Path(__file__).parent
+HERE = Path(small_programs.__file__).parent
 
 
 @pytest.fixture(autouse=True)
 def programs_are_importable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A child's environment is bare, so the helpers reach it through the folder that it is started in."""
-    (tmp_path / "programs_for_tests.py").symlink_to(HERE / "programs_for_tests.py")
+    (tmp_path / "small_programs.py").symlink_to(HERE / "small_programs.py")
 
 
 def alive(pid: int) -> bool:
@@ -50,7 +51,7 @@ def processes_below(folder: Path) -> list[int]:
 
 
 def test_a_child_that_is_ended_takes_all_its_descendants_along(tmp_path: Path) -> None:
-    child = Child(("programs_for_tests", "brood", str(tmp_path)), cwd=tmp_path, environment={}, grace_seconds=0.2)
+    child = Child(("small_programs", "brood", str(tmp_path)), cwd=tmp_path, environment={}, grace_seconds=0.2)
     wait_for((tmp_path / "ready").exists)
     assert len(processes_below(tmp_path)) >= 5, "tether, program, two children, an orphan"
     began = time.monotonic()
@@ -67,7 +68,7 @@ def test_a_child_ends_with_a_parent_that_was_killed(tmp_path: Path) -> None:
         from fedwright_operator.local.child import Child
 
         folder = Path({str(tmp_path)!r})
-        Child(("programs_for_tests", "brood", str(folder)), cwd=folder, environment={{}}, grace_seconds=0.2)
+        Child(("small_programs", "brood", str(folder)), cwd=folder, environment={{}}, grace_seconds=0.2)
         time.sleep(600)
         """
     )
@@ -98,7 +99,7 @@ class Platform:
         step = Step(
             name="deploy",
             box=BoxKind.PLATFORM,
-            program=("programs_for_tests", *program.split()),
+            program=("small_programs", *program.split()),
             inputs=("order",),
             outputs=("seen",),
             wall_seconds=seconds,
@@ -172,7 +173,7 @@ def federation(nodes: int = 2) -> Federation:
 
 
 def test_a_fleet_is_started_watched_started_again_and_stopped(tmp_path: Path) -> None:
-    releases = Releases(tmp_path / "federations", (HERE,), program="programs_for_tests")
+    releases = Releases(tmp_path / "federations", (HERE,), program="small_programs")
     folder = releases.folder(federation())
 
     def ready(nodes: int) -> bool:

@@ -11,8 +11,7 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
-from small_plans import IMAGES, PLANNERS, SmallBoxes, answer_of, request
-from test_loop import settled, wait_for
+from small_plans import IMAGES, PLANNERS, SmallBoxes, answer_of, request, settled, wait_for
 
 from fedwright_crds.candidate import Candidate, CandidatePhase
 from fedwright_crds.request import Answer, FLStrategyRequest, RequestPhase

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from small_plans import IMAGES, PLANNERS, STEPS_EACH, SmallBoxes, request
+from small_plans import IMAGES, PLANNERS, STEPS_EACH, SmallBoxes, request, settled, wait_for
 
 from fedwright_crds.candidate import Candidate, CandidatePhase
 from fedwright_crds.request import FLStrategyRequest, RequestPhase
@@ -39,11 +39,6 @@ def make_loop(home: Home) -> Iterator[MakeLoop]:
             return loop
 
         yield make
-
-
-def settled(loop: Loop, name: str = "wish") -> bool:
-    found = loop.store.get(FLStrategyRequest, name)
-    return found is None or found.status.phase.terminal
 
 
 def test_drives_a_request_to_its_answer(make_loop: MakeLoop) -> None:
@@ -158,10 +153,3 @@ def test_a_stopped_loop_goes_on_in_the_next_one(make_loop: MakeLoop) -> None:
 
 def with_abort(present: FLStrategyRequest) -> FLStrategyRequest:
     return present.model_copy(update={"spec": present.spec.model_copy(update={"abort": True})})
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 10.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.01)

@@ -9,6 +9,7 @@ from collections import Counter
 from datetime import datetime
 from pathlib import Path
 
+import small_driver
 from small_plans import STEPS_EACH, answer_of, request
 
 from fedwright_crds.candidate import Candidate
@@ -17,7 +18,7 @@ from fedwright_operator.local.home import Home
 from fedwright_operator.local.store import Store
 from fedwright_operator.local.works import Works
 
-DRIVER = Path(__file__).with_name("drive_small.py")
+DRIVER = Path(small_driver.__file__)
 CANDIDATES = 8
 
 

@@ -1,4 +1,4 @@
-"""Small trusted programs: what a platform box and a fleet are told to run in tests. `python -m programs_for_tests WORD ...`."""
+"""Small trusted programs: what a platform box and a fleet are told to run in tests. `python -m small_programs WORD ...`."""
 
 import json
 import os

@@ -7,7 +7,8 @@ from the spec alone, so an unbroken run and a broken one must end alike.
 
 import json
 import threading
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 
 from fedwright_crds.base import digest_of
 from fedwright_crds.candidate import (
@@ -24,7 +25,7 @@ from fedwright_crds.request import Budgets, FLStrategyRequest, RequestPhase, Req
 from fedwright_crds.task import Data, DataSource, Task
 from fedwright_crds.work import BoxKind, Input, Outcome, Output, Reason, Step, Verdict, Work, WorkResult
 from fedwright_operator.local.artifacts import Artifacts
-from fedwright_operator.local.loop import Planners
+from fedwright_operator.local.loop import Loop, Planners
 from fedwright_operator.reconcile import deployment, federation
 from fedwright_operator.reconcile.api import Event, Observed, Plan
 from fedwright_operator.reconcile.conditions import Fact, conditions, stamp
@@ -163,3 +164,15 @@ def answer_of(wish: FLStrategyRequest) -> tuple[str, float]:
     }
     winner = max(scores, key=lambda name: (scores[name], name))
     return winner, scores[winner]
+
+
+def settled(loop: Loop, name: str = "wish") -> bool:
+    found = loop.store.get(FLStrategyRequest, name)
+    return found is None or found.status.phase.terminal
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited too long"
+        time.sleep(0.01)

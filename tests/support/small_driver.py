@@ -1,4 +1,4 @@
-"""A process that drives a home with small plans: `drive_small.py HOME SECONDS_A_WORK`. Killed by tests, so it is a file of its own."""
+"""A process that drives a home with small plans: `small_driver.py HOME SECONDS_A_WORK`. Killed by tests, so it is a file of its own."""
 
 import signal
 import sys
