@@ -7,6 +7,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from fedwright_crds.documents import JudgeSpec
 from fedwright_crds.task import Devices
 from fedwright_federation.algorithm.model import Model
 from fedwright_federation.algorithm.parts import Round, Training
@@ -55,3 +56,41 @@ class Checkpoint:
     round: int
     model: Tree
     personal: dict[int, Tree]
+
+
+def run_of(spec: JudgeSpec) -> RunSpec:
+    """The run that a judged specification asks for."""
+    training = spec.task.training
+    asked = spec.privacy
+    privacy = PrivacySpec(asked.unit.value, asked.epsilon, asked.delta, asked.clip_norm) if asked else None
+    return RunSpec(
+        training=Training(
+            rounds=spec.rounds,
+            participation=training.participation,
+            epochs=training.local_epochs,
+            steps=training.local_steps,
+            batch_size=training.batch_size,
+            weight_decay=training.weight_decay,
+        ),
+        clients=spec.task.clients,
+        seed=spec.seed,
+        salt=spec.salt,
+        devices=spec.task.devices,
+        privacy=privacy,
+        checkpoints=evaluation_rounds(spec.rounds, spec.evaluations),
+    )
+
+
+def evaluation_rounds(rounds: int, evaluations: int) -> tuple[int, ...]:
+    """So many evenly spaced rounds, or all if there are fewer; the last is always among them."""
+    return tuple(sorted({-(-rounds * k // evaluations) for k in range(1, evaluations + 1)}))
+
+
+def by_period(shard: Shard, period: NDArray[np.integer], periods: int, rounds: int) -> Callable[[int], Shard]:
+    """A client's shard by round, where row j is held only in the equal share of the rounds that belongs to `period[j]`."""
+
+    def at(number: int) -> Shard:
+        held = period == (number - 1) * periods // rounds
+        return Shard(shard.x[held], shard.y[held])
+
+    return at

@@ -1,0 +1,195 @@
+"""A process for each client: the same two halves, joined by a socket that a trusted parent counts.
+
+`main(["server"])` holds no samples, `main(["client", "3"])` those of client 3 alone. A frame is a header (peer, round,
+payload length) and the payload; the peer is the receiver in what we send and the sender in what we receive. To a client go
+downloads, and at an evaluation round a frame that asks for its personal model: empty, or with the judged model where the
+strategy refreshes it. From a client come uploads, or an empty frame where it has none. The end of the stream ends a client.
+"""
+
+import os
+import socket
+import struct
+from collections.abc import Callable, Sequence
+from typing import Annotated, TypeAlias
+
+import numpy as np
+import torch
+from pydantic import Field
+
+from fedwright_crds.base import Strict
+from fedwright_crds.box import Box
+from fedwright_crds.documents import CandidateCode, JudgeSpec
+from fedwright_federation.algorithm.model import Model
+from fedwright_federation.algorithm.strategy import Strategy
+from fedwright_federation.algorithm.tree import Tree
+from fedwright_federation.candidates.loader import load_strategy
+from fedwright_federation.models import build_model
+from fedwright_federation.simulation.checkpoints import save_tree
+from fedwright_federation.simulation.client import Assignment, ClientRuntime
+from fedwright_federation.simulation.clock import draw_devices
+from fedwright_federation.simulation.memory import ClientMemory
+from fedwright_federation.simulation.messages import (
+    Download,
+    MessageError,
+    Upload,
+    decode_arrays,
+    encode_arrays,
+)
+from fedwright_federation.simulation.run import RunSpec, Shard, by_period, run_of
+from fedwright_federation.simulation.server import RoundReport, ServerRuntime
+
+FRAME = struct.Struct("<IIQ")
+SERVER = 0xFFFFFFFF
+ASKS = b"FE"
+"""How a frame begins that carries a judged model."""
+_CHUNK = 1 << 20
+
+Keep: TypeAlias = Callable[[int, Tree], None]
+"""Receives the round and the tree that evaluation will look at."""
+
+
+class ServerFacts(Strict):
+    """`server.json`: all that the server is told of the data."""
+
+    input_shape: Annotated[tuple[int, ...], Field(min_length=1, max_length=4)]
+    classes: Annotated[int, Field(ge=2, le=100000)]
+    samples: Annotated[tuple[int, ...], Field(min_length=1, max_length=1024)]
+    """Each client's training samples in round 1."""
+
+
+class Channel:
+    """Frames over a connected stream socket."""
+
+    def __init__(self, stream: socket.socket) -> None:
+        self.stream = stream
+
+    @classmethod
+    def inherited(cls) -> "Channel":
+        """The one whose descriptor the environment names."""
+        return cls(socket.socket(fileno=int(os.environ["FEDWRIGHT_CHANNEL"])))
+
+    def send(self, peer: int, round_number: int, payload: bytes) -> None:
+        self.stream.sendall(FRAME.pack(peer, round_number, len(payload)) + payload)
+
+    def receive(self) -> tuple[int, int, bytes] | None:
+        """Peer, round and payload; None at the end of the stream."""
+        header = self._read(FRAME.size)
+        if header is None:
+            return None
+        peer, number, length = FRAME.unpack(header)
+        payload = self._read(length)
+        return None if payload is None else (peer, number, payload)
+
+    def _read(self, length: int) -> bytes | None:
+        data = bytearray()
+        while len(data) < length:
+            chunk = self.stream.recv(min(_CHUNK, length - len(data)))
+            if not chunk:
+                return None
+            data += chunk
+        return bytes(data)
+
+
+def serve(
+    strategy: Strategy, model: Model, run: RunSpec, samples: Sequence[int], channel: Channel, keep: Keep
+) -> list[RoundReport]:
+    """The server's side of all rounds."""
+    clients = draw_devices(run.devices, samples, run.seed)
+    server = ServerRuntime(strategy, model, run, clients)
+    history = []
+    for number in range(1, run.training.rounds + 1):
+        downloads = server.configure(number)
+        for client, download in downloads.items():
+            channel.send(client, number, download.encode())
+        history.append(server.aggregate(number, _gather(channel, number, set(downloads))))
+        if number in run.checkpoints or number == run.training.rounds:
+            judged = server.judged()
+            keep(number, judged)
+            refreshed = any(strategy.evaluation.refresh(c, run.round(number, server.model)) for c in clients)
+            asked = ASKS + encode_arrays(judged) if refreshed else b""
+            for one in clients:
+                channel.send(one.id, number, asked)
+    return history
+
+
+def _gather(channel: Channel, number: int, waiting: set[int]) -> dict[int, Upload | None]:
+    """One frame of each client that was sent a download; what is no upload counts as none."""
+    uploads: dict[int, Upload | None] = {}
+    while waiting:
+        frame = channel.receive()
+        if frame is None:
+            break
+        peer, said, payload = frame
+        if peer in waiting and said == number:
+            waiting.discard(peer)
+            uploads[peer] = _upload(payload)
+    return uploads
+
+
+def _upload(payload: bytes) -> Upload | None:
+    try:
+        return Upload.decode(payload) if payload else None
+    except MessageError:
+        return None
+
+
+def attend(
+    strategy: Strategy,
+    model: Model,
+    run: RunSpec,
+    client: int,
+    shard: Callable[[int], Shard],
+    channel: Channel,
+    keep: Keep,
+) -> None:
+    """One client's side, until the server falls silent."""
+    torch.set_num_threads(1)
+    runtime = ClientRuntime(strategy, model, run)
+    info = draw_devices(run.devices, [len(shard(1).y)] * run.clients, run.seed)[client]
+    memory: ClientMemory | None = None
+    while (frame := channel.receive()) is not None:
+        _, number, payload = frame
+        if not payload or payload.startswith(ASKS):
+            judged = _judged(payload) if payload else runtime.initial
+            if runtime.personalised:
+                keep(number, runtime.personal(info, judged, shard(number), memory, number))
+            continue
+        upload, memory = runtime.train(Assignment(info, Download.decode(payload), shard(number), memory))
+        channel.send(SERVER, number, upload.encode() if upload else b"")
+
+
+def _judged(payload: bytes) -> Tree:
+    arrays = decode_arrays(payload[len(ASKS) :])
+    return {key: np.asarray(array, dtype=np.float32) for key, array in arrays.items()}
+
+
+def main(argv: Sequence[str]) -> int:
+    """`server`, or `client <id>`: inputs `spec` and `code`, handovers `shards` in and `checkpoint` out."""
+    box = Box.here()
+    spec = JudgeSpec.model_validate_json(box.input("spec").read_bytes())
+    code = CandidateCode.model_validate_json(box.input("code").read_bytes())
+    run, strategy = run_of(spec), load_strategy(code, spec.hyperparameters)
+    channel, folder = Channel.inherited(), box.handover("checkpoint")
+    if argv[0] == "server":
+        facts = ServerFacts.model_validate_json((box.received("shards") / "server.json").read_bytes())
+        model = build_model(spec.model, facts.input_shape, facts.classes)
+        serve(strategy, model, run, facts.samples, channel, lambda r, tree: save_tree(folder, "server", r, tree))
+    else:
+        client = int(argv[1])
+        model, shard = _own_data(box, spec, client)
+        owner = f"client-{client}"
+        attend(strategy, model, run, client, shard, channel, lambda r, tree: save_tree(folder, owner, r, tree))
+    channel.stream.close()
+    return 0
+
+
+def _own_data(box: Box, spec: JudgeSpec, client: int) -> tuple[Model, Callable[[int], Shard]]:
+    """`client-<i>.npz`: x, y, classes, and period where data change by round."""
+    with np.load(box.received("shards") / f"client-{client}.npz", allow_pickle=False) as file:
+        shard = Shard(file["x"], file["y"])
+        classes = int(file["classes"])
+        period = file["period"] if "period" in file.files else None
+    model = build_model(spec.model, shard.x.shape[1:], classes)
+    if period is None or spec.task.continual is None:
+        return model, lambda _: shard
+    return model, by_period(shard, period, spec.task.continual.tasks, spec.rounds)
