@@ -15,7 +15,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from fedwright_federation.flower.home import Home, write_whole
+from fedwright_federation.flower.home import Home
+from fedwright_federation.packaging.files import write_whole
 
 AUTHORITY_DAYS = 3650
 BACKDATED = timedelta(minutes=5)
@@ -100,9 +101,7 @@ def _issue(home: Home, names: Sequence[str], days: int, now: datetime) -> None:
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(x509.SubjectAlternativeName([_general_name(name) for name in names]), critical=False)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-        .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False
-        )
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False)
     )
     write_whole(home.certificate_key, _private(key), private=True)
     _write(home.certificate, builder.sign(signer, hashes.SHA256()))
@@ -131,7 +130,9 @@ def _due(path: Path, now: datetime) -> bool:
 
 
 def _name(common: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, "fedwright"), x509.NameAttribute(NameOID.COMMON_NAME, common)])
+    return x509.Name(
+        [x509.NameAttribute(NameOID.ORGANIZATION_NAME, "fedwright"), x509.NameAttribute(NameOID.COMMON_NAME, common)]
+    )
 
 
 def _general_name(name: str) -> x509.GeneralName:

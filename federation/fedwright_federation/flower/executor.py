@@ -28,8 +28,8 @@ from flwr.supercore.runtime import RuntimeHttpClient
 from flwr.supercore.superexec.executor.subprocess_executor import SubprocessExecutor
 from flwr.supercore.superexec.executor.types import ExecutionSpec, LaunchResult
 from flwr.supercore.tls import validate_and_resolve_root_certificates
-from flwr.supernode.runtime.run_clientapp import run_clientapp
 from flwr.superlink.runtime import run_serverapp
+from flwr.supernode.runtime.run_clientapp import run_clientapp
 
 from fedwright_federation.flower.processes import reap, signal_group, spawn
 

@@ -49,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     os.environ.update(ENVIRONMENT)
     # Flower and numpy read their environment when they are imported.
-    from fedwright_federation.flower.supervisor import Supervisor  # noqa: PLC0415
+    from fedwright_federation.flower.supervisor import Supervisor
 
     Supervisor(home, spec).run(lambda: bool(stops))
     return 0

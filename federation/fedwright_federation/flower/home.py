@@ -4,7 +4,6 @@ Private files (keys, the Control token, the executors' secrets) are for their ow
 node needs: on another machine it would be that machine's own.
 """
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -98,15 +97,3 @@ class Home:
 
     def node(self, number: int) -> NodeHome:
         return NodeHome(self.root / "nodes" / str(number))
-
-
-def write_whole(path: Path, content: bytes, *, private: bool = False) -> None:
-    """Replace a file in one step: readers see the old content or the new, and after a crash so does the disk."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600 if private else 0o644)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)

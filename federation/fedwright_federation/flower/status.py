@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from fedwright_crds.federation import FederationPhase
-from fedwright_federation.flower.home import write_whole
+from fedwright_federation.packaging.files import write_whole
 
 
 @dataclass(frozen=True)

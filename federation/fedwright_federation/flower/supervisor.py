@@ -17,11 +17,12 @@ from fedwright_crds.federation import FederationPhase, FederationSpec
 from fedwright_federation.flower.certificates import ensure_certificates, ensure_node_key, ensure_secret, expires_at
 from fedwright_federation.flower.control import Control
 from fedwright_federation.flower.crew import HOST, PRELOADED, Crew
-from fedwright_federation.flower.home import Home, write_whole
+from fedwright_federation.flower.home import Home
 from fedwright_federation.flower.node_data import settings
 from fedwright_federation.flower.status import Status
 from fedwright_federation.flower.superlink import Doors
 from fedwright_federation.flower.supervision import Unit, every
+from fedwright_federation.packaging.files import write_whole
 
 NAMES = ("localhost", HOST, "::1")
 TICK_SECONDS = 0.1

@@ -1,0 +1,103 @@
+"""The node's side: answer the server's orders with this node's data and memory. Nothing is kept in the process."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from flwr.app import Context, Message, MetricRecord, RecordDict
+from flwr.app.typing import MetricRecordValues
+from flwr.clientapp import ClientApp
+
+from fedwright_federation.algorithm.parts import ClientInfo
+from fedwright_federation.algorithm.tree import Tree
+from fedwright_federation.simulation.client import Assignment, ClientRuntime
+from fedwright_federation.simulation.memory import ClientMemory
+from fedwright_federation.simulation.messages import Download
+
+from . import wire
+from .data import NodeData, load
+from .logs import log
+from .measures import measure
+from .memory import Diary
+from .settings import Setup, read_settings, set_up
+from .wire import Answer, Order
+
+app = ClientApp()
+torch.set_num_threads(1)
+
+
+@app.query()
+def query(message: Message, context: Context) -> Message:
+    """Who this node is, for a server that knows it by a random number only."""
+    config = context.node_config
+    client = _client(config, load(config, read_settings()))
+    about: dict[str, MetricRecordValues] = {
+        "partition": client.id,
+        "samples": client.samples,
+        "capability": client.capability,
+    }
+    return Message(RecordDict({wire.ANSWER: MetricRecord(about)}), reply_to=message)
+
+
+@app.train()
+def train(message: Message, context: Context) -> Message:
+    """One round: measure the model that came, train from it, remember, and send what the strategy sends."""
+    visit = Visit.of(message, context)
+    order = visit.order
+    download = Download.decode(order.download)
+    measures = visit.measures(Download.decode(order.judged) if order.judged else download)
+    trained = visit.runtime.train(Assignment(visit.client, download, visit.data.train, visit.memory))
+    if trained.memory is not None:
+        visit.diary.keep(order.round, trained.memory, order.since)
+    upload = trained.upload.encode() if trained.upload else b""
+    log("trained", job=order.job, round=order.round, client=visit.client.id, sent_bytes=len(upload))
+    return Message(Answer(upload, measures).pack(), reply_to=message)
+
+
+@app.evaluate()
+def evaluate(message: Message, context: Context) -> Message:
+    """Measure a model, and nothing else."""
+    visit = Visit.of(message, context)
+    return Message(Answer(b"", visit.measures(Download.decode(visit.order.judged))).pack(), reply_to=message)
+
+
+@dataclass(frozen=True)
+class Visit:
+    """All that an order finds at its node."""
+
+    order: Order
+    setup: Setup
+    client: ClientInfo
+    data: NodeData
+    runtime: ClientRuntime
+    diary: Diary
+    memory: ClientMemory | None
+
+    @classmethod
+    def of(cls, message: Message, context: Context) -> "Visit":
+        order = Order.unpack(message.content)
+        setup = set_up(order.rounds, order.clients)
+        data = load(context.node_config, setup.settings)
+        diary = Diary(Path(str(context.node_config["state-dir"])) / order.job)
+        runtime = ClientRuntime(setup.strategy, setup.model, setup.run)
+        client = _client(context.node_config, data)
+        return cls(order, setup, client, data, runtime, diary, diary.recall(order.since))
+
+    def measures(self, download: Download) -> dict[str, float]:
+        """Of the model that the last round left; nothing before the first round."""
+        number = self.order.round - 1 if self.order.download else self.order.round
+        if number == 0:
+            return {}
+        whole: Tree = {**self.runtime.initial, **_floats(download)}
+        own = self.runtime.personal(self.client, whole, self.data.train, self.memory, number)
+        return measure(self.setup.strategy, self.runtime.model, {**whole, **own}, self.data.held_out)
+
+
+def _client(config: Mapping[str, object], data: NodeData) -> ClientInfo:
+    number, capability = int(str(config["partition-id"])), float(str(config.get("capability", 1.0)))
+    return ClientInfo(number, len(data.train.y), capability=capability)
+
+
+def _floats(download: Download) -> Tree:
+    return {key: value.astype("float32", copy=False) for key, value in download.model.items()}
