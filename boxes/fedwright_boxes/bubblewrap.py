@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 
 from fedwright_boxes import installed
-from fedwright_boxes.profiles import BASE_ENVIRONMENT, Profile
+from fedwright_boxes.profiles import BASE_ENVIRONMENT, IMPORT_CACHE, Profile
 
 PYTHON = "/opt/python"
 SITE = "/opt/site"
@@ -29,7 +29,7 @@ _FOR_THE_NETWORK = (
     "/usr/lib/ssl",
     "/usr/share/ca-certificates",
 )
-_IMPORT_CACHE_BYTES = str(16 * 1024 * 1024)
+_CACHE_BYTES = str(16 * 1024 * 1024)
 _ROOT_KEEPS = ("CAP_SYS_ADMIN", "CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP")
 _USER_KEEPS = ("CAP_SYS_ADMIN", "CAP_SETPCAP")
 
@@ -110,7 +110,7 @@ def _root(profile: Profile) -> Iterator[tuple[str, ...]]:
     for folder in ("/box", "/dev/shm"):
         yield "--perms", "0755", "--dir", folder
     if profile.distributions is None:  # some write a cache when they are imported; the cells cannot
-        yield "--size", _IMPORT_CACHE_BYTES, "--perms", "0700", "--tmpfs", "/tmp"
+        yield "--size", _CACHE_BYTES, "--perms", "0700", "--tmpfs", IMPORT_CACHE
     for folder in ("site-packages", "dist-packages", "test"):
         if (installed.standard_library() / folder).is_dir():
             yield "--perms", "0555", "--tmpfs", f"{_standard_library()}/{folder}"

@@ -186,7 +186,7 @@ def _run(program: parcel.Program, root: Path) -> int:
 def _hand_on(program: parcel.Program, root: Path) -> None:
     """What is irregular is named for the reader; the keeper judges by the missing end mark."""
     try:
-        stream.send(root, program.handovers, program.outputs, RESULT)
+        stream.send(root, program.allowed, RESULT)
     except (stream.IrregularFileError, OSError) as error:
         print(f"cannot hand on: {error}", file=sys.stderr)
 

@@ -133,9 +133,10 @@ def _profile(
     extra_code: Mapping[BoxKind, tuple[Path, ...]],
     environment: Mapping[BoxKind, Mapping[str, str]],
 ) -> Profile:
+    profile = PROFILES[kind]
     return replace(
-        PROFILES[kind],
+        profile,
         code=extra_code.get(kind, ()),
         binds=binds if kind == BoxKind.JUDGE else (),
-        environment=environment.get(kind, {}),
+        environment={**profile.environment, **environment.get(kind, {})},
     )

@@ -9,8 +9,10 @@ import json
 import os
 import struct
 from collections.abc import Mapping
-from dataclasses import astuple, dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from fedwright_boxes.stream import Allowed
 
 Content = bytes | memoryview
 _LENGTH = struct.Struct("<I")
@@ -20,17 +22,16 @@ _CHUNK = 16 * 1024 * 1024
 
 @dataclass(frozen=True)
 class Program:
-    """What a cell runs, and which folders and outputs of its box it may hand on."""
+    """What a cell runs, and what of its box it may hand on."""
 
     module: str
     arguments: tuple[str, ...]
-    handovers: tuple[str, ...] = ()
-    outputs: tuple[str, ...] = ()
+    allowed: Allowed
 
 
 def pack(program: Program, files: Mapping[str, Content]) -> int:
     """A descriptor that the caller closes. `files` maps paths relative to the box, as `in/name`, to bytes."""
-    header = {"program": astuple(program), "files": [[path, len(content)] for path, content in files.items()]}
+    header = {"program": asdict(program), "files": [[path, len(content)] for path, content in files.items()]}
     head = json.dumps(header).encode()
     descriptor = os.memfd_create("parcel", os.MFD_ALLOW_SEALING | os.MFD_CLOEXEC)
     try:
@@ -52,9 +53,9 @@ def unpack(descriptor: int, root: Path) -> Program:
     """Fill the box at `root`; the descriptor is closed."""
     (length,) = _LENGTH.unpack(os.pread(descriptor, _LENGTH.size, 0))
     header = json.loads(os.pread(descriptor, length, _LENGTH.size))
-    module, *lists = header["program"]
-    program = Program(module, *map(tuple, lists))
-    for folder in ("in", "from", "to", "out", "scratch", *(f"to/{name}" for name in program.handovers)):
+    said = header["program"]
+    program = Program(said["module"], tuple(said["arguments"]), Allowed(**said["allowed"]))
+    for folder in ("in", "from", "to", "out", "scratch", *(f"to/{name}" for name in program.allowed.handovers)):
         (root / folder).mkdir()
     position = _LENGTH.size + length
     for path, size in header["files"]:

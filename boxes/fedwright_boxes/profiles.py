@@ -17,14 +17,18 @@ BASE_ENVIRONMENT = {
     "PATH": "/usr/bin:/bin",
     "PYTHONHASHSEED": "0",
     "PYTHONDONTWRITEBYTECODE": "1",
+    **dict.fromkeys(_THREADS, "1"),
+}
+IMPORT_CACHE = "/opt/cache"
+"""Where libraries may write when they are imported, in a box that sees all that is installed."""
+_LIBRARY_ENVIRONMENT = {
     "MPLBACKEND": "Agg",
-    "MPLCONFIGDIR": "/tmp",
-    "HF_HOME": "/tmp",
+    "MPLCONFIGDIR": IMPORT_CACHE,
+    "HF_HOME": IMPORT_CACHE,
+    "HF_HUB_OFFLINE": "1",
     "ARROW_DEFAULT_MEMORY_POOL": "system",
     "JE_ARROW_MALLOC_CONF": "background_thread:false",  # else pyarrow starts a thread when it is imported
     "JOBLIB_MULTIPROCESSING": "0",
-    "HF_HUB_OFFLINE": "1",
-    **dict.fromkeys(_THREADS, "1"),
 }
 
 
@@ -42,6 +46,8 @@ class Profile:
     programs: tuple[str, ...] = ()
     """Likewise where they can be imported; otherwise the run of such a program says why not."""
     network: bool = False
+    hostile: bool = False
+    """Runs generated code: where root runs it, each cell has a user of its own. Others read what the caller may read."""
     open_files: int = 1024
     code: tuple[Path, ...] = ()
     """Further folders of modules."""
@@ -69,12 +75,14 @@ PROFILES = {
             f"{_JUDGING}.predict",
             "fedwright_federation.candidates.test_program",
         ),
+        hostile=True,
         open_files=256,
     ),
     BoxKind.JUDGE: Profile(
         kind=BoxKind.JUDGE,
         packages=("fedwright_crds", "fedwright_boxes", "fedwright_federation"),
         distributions=None,
+        environment=_LIBRARY_ENVIRONMENT,
         imports=("numpy", "fedwright_crds.documents", "sklearn.datasets", "flwr_datasets.partitioner"),
         programs=(f"{_JUDGING}.prepare", f"{_JUDGING}.score"),
     ),
@@ -82,6 +90,7 @@ PROFILES = {
         kind=BoxKind.MIND,
         packages=_ALL,
         distributions=None,
+        environment=_LIBRARY_ENVIRONMENT,
         imports=("optuna", "fedwright_crds.documents"),
         network=True,
     ),
@@ -89,6 +98,7 @@ PROFILES = {
         kind=BoxKind.PLATFORM,
         packages=_ALL,
         distributions=None,
+        environment=_LIBRARY_ENVIRONMENT,
         imports=("fedwright_crds.documents",),
         network=True,
     ),

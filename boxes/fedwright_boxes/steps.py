@@ -180,8 +180,7 @@ class _Team:
         program = Program(
             module=step.program[0],
             arguments=(*step.program[1:], *words),
-            handovers=tuple(allowed.handovers),
-            outputs=tuple(allowed.outputs),
+            allowed=allowed,
         )
         files = dict(_files(self._bench, step, prefix))
         size = sum(map(len, files.values()))

@@ -33,6 +33,12 @@ class Allowed:
     handovers: Mapping[str, int]
     outputs: Mapping[str, int]
 
+    def room(self) -> dict[str, int]:
+        """By place: `to/<handover>` or `out/<name>`."""
+        return {f"to/{name}": size for name, size in self.handovers.items()} | {
+            f"out/{name}": size for name, size in self.outputs.items()
+        }
+
     @property
     def most_bytes(self) -> int:
         """More than this is a flood."""
@@ -46,11 +52,15 @@ class Delivery:
     outputs: Mapping[str, bytes]
 
 
-def send(root: Path, handovers: tuple[str, ...], outputs: tuple[str, ...], descriptor: int) -> None:
+def send(root: Path, allowed: Allowed, descriptor: int) -> None:
     """Write the files of a box; raises `IrregularFileError`, and then the stream has no end mark."""
     count = 0
-    for path, file in _files(root, handovers, outputs):
+    room = allowed.room()
+    for budget, path, file in _files(root, allowed):
         size = os.fstat(file).st_size
+        room[budget] -= size
+        if room[budget] < 0:
+            raise IrregularFileError(f"{budget} is larger than its greatest size")
         _write_all(descriptor, _HEAD.pack(len(path), size) + path)
         position = 0
         while position < size and (sent := os.sendfile(descriptor, file, position, size - position)):
@@ -60,19 +70,18 @@ def send(root: Path, handovers: tuple[str, ...], outputs: tuple[str, ...], descr
     _write_all(descriptor, _HEAD.pack(0, count))
 
 
-def _files(root: Path, handovers: tuple[str, ...], outputs: tuple[str, ...]) -> Iterator[tuple[bytes, int]]:
-    for handover in handovers:
+def _files(root: Path, allowed: Allowed) -> Iterator[tuple[str, bytes, int]]:
+    """Place, path and descriptor of each file."""
+    for handover in allowed.handovers:
         folder = os.open(root / "to" / handover, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         for name in sorted(os.listdir(folder)):  # noqa: PTH208 (by descriptor: the path may change)
-            yield f"to/{handover}/{name}".encode(), _open_plain(name, folder)
+            yield f"to/{handover}", f"to/{handover}/{name}".encode(), _open_plain(name, folder)
         os.close(folder)
     folder = os.open(root / "out", os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     for name in sorted(os.listdir(folder)):  # noqa: PTH208 (by descriptor: the path may change)
-        if name not in outputs:
-            raise IrregularFileError(
-                f"out/{name!r} is none of the step's outputs: {', '.join(outputs) or 'it has none'}"
-            )
-        yield f"out/{name}".encode(), _open_plain(name, folder)
+        if name not in allowed.outputs:
+            raise IrregularFileError(f"out/{name!r} is none of the step's outputs: {', '.join(allowed.outputs)}")
+        yield f"out/{name}", f"out/{name}".encode(), _open_plain(name, folder)
     os.close(folder)
 
 
@@ -99,8 +108,7 @@ def receive(data: bytearray, allowed: Allowed) -> Delivery:
     """The files of a stream; raises `StreamError`, whose text holds nothing that the cell chose."""
     handovers: dict[str, dict[str, bytes]] = {name: {} for name in allowed.handovers}
     outputs: dict[str, bytes] = {}
-    room = {f"to/{name}": size for name, size in allowed.handovers.items()}
-    room |= {f"out/{name}": size for name, size in allowed.outputs.items()}
+    room = allowed.room()
     for place, name, content in _frames(data):
         budget = f"to/{place}" if place else f"out/{name}"
         into = handovers.get(place, outputs)

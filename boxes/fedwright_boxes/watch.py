@@ -139,7 +139,9 @@ class Cell:
             fcntl.fcntl(self.result.writing, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
         try:
             given.insert(0, parcel.pack(order.program, order.files))
-            self._handle = zygote.spawn(self._item(channel is not None), [*given, self._ended.writing])
+            self._handle = zygote.spawn(
+                self._item(zygote.profile.hostile, channel is not None), [*given, self._ended.writing]
+            )
             self._process = _process_of(self._handle)
             if self._group and self._process > 0:
                 self._group.enter(self._process)
@@ -153,9 +155,9 @@ class Cell:
             if channel:
                 channel.close()
 
-    def _item(self, has_channel: bool) -> Item:
-        root = str(self._root or "/box")
-        return Item(self._limits, root, _FIRST_USER + secrets.randbelow(_USERS), has_channel)
+    def _item(self, hostile: bool, has_channel: bool) -> Item:
+        user = _FIRST_USER + secrets.randbelow(_USERS) if hostile else os.getuid()
+        return Item(self._limits, str(self._root or "/box"), user, has_channel)
 
     @property
     def alive(self) -> bool:
@@ -293,8 +295,9 @@ def supervise(cells: Sequence[Cell], cancelled: Callable[[], bool], exchange: Ex
         if culprit or cancelled():
             for cell in cells:
                 cell.kill(Reason.PLATFORM)
-    for descriptor in exchange.sockets() if exchange else ():
-        exchange.serve(descriptor)  # what the last to end had said is counted, too
+    if exchange:
+        for descriptor in exchange.sockets():
+            exchange.serve(descriptor)  # what the last to end had said is counted, too
     return culprit or next((cell for cell in cells if cell.failed), None)
 
 

@@ -35,6 +35,7 @@ def main(connection: int, proc: int) -> None:
     if not settings["sandboxed"]:
         syscalls.die_with_parent()
     syscalls.set_dumpable(False)
+    os.environ.update(settings["environment"])
     tempfile.tempdir = "/box/scratch"  # some libraries ask for it when imported, and nothing is writable here
     warmup.import_all(settings["imports"], settings["programs"])
     walls = _walls(settings, proc)

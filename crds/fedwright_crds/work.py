@@ -69,7 +69,7 @@ class Step(Strict):
     outputs: tuple[Word, ...] = ()
     wall_seconds: Annotated[float, Field(gt=0, le=86400)] = 60.0
     memory_mib: Annotated[int, Field(ge=16, le=1024 * 1024)] = 1024
-    """Of each box, what it is given and writes to memory included; a fleet has as many as members."""
+    """Of each box, the files that it writes included; a fleet has as many as members."""
     processes: Annotated[int, Field(ge=1, le=4096)] = 64
     fleet: Annotated[int, Field(ge=0, le=1024)] = 0
     quiet: bool = False
