@@ -2,10 +2,9 @@
 
 from collections.abc import Mapping
 
-from fedwright_crds.judging_work import judging_work, verification_work
-
 from fedwright_crds.candidate import CandidatePhase
 from fedwright_crds.documents import JudgeSpec, Score, Split
+from fedwright_crds.judging_work import judging_work, verification_work
 from fedwright_crds.task import Metric
 from fedwright_crds.work import Input, Outcome, Work, WorkResult
 from fedwright_operator.reconcile.desk import Desk, GaveUp, Unfinished, failure_text
@@ -17,7 +16,7 @@ def federated_check(at: Pass, code: Input) -> None:
     seed = at.brief.selection_seeds()[0]
     spec = judge_spec(at, at.journey.best, at.brief.rung_rounds, seed, Split.SELECTION)
     document = at.desk.put("judge.json", spec.model_copy(update={"sequential": True}))
-    work = verification_work(document, code, at.brief.images, clients=at.brief.spec.task.clients)
+    work = verification_work(document, code, at.brief.images, spec, at.brief.facts)
     result = at.desk.result(work)
     if result is None:
         raise Unfinished
@@ -63,7 +62,7 @@ def judge_spec(at: Pass, values: Mapping[str, float], rounds: int, seed: int, sp
 
 
 def _judging(at: Pass, code: Input, spec: JudgeSpec) -> Work:
-    return judging_work(at.desk.put("judge.json", spec), code, at.brief.images)
+    return judging_work(at.desk.put("judge.json", spec), code, at.brief.images, spec, at.brief.facts)
 
 
 def judged(at: Pass, code: Input, spec: JudgeSpec) -> Score | None:

@@ -2,8 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 
-from fedwright_crds.judging_work import decide_work
-
 from fedwright_crds.base import Digest
 from fedwright_crds.candidate import Candidate
 from fedwright_crds.deployment import Deployment, DeploymentPhase, DeploymentSpec
@@ -17,6 +15,7 @@ from fedwright_crds.documents import (
 )
 from fedwright_crds.documents import Plan as SearchPlan
 from fedwright_crds.federation import Federation, FederationSpec, NodeData, NodeGroup
+from fedwright_crds.judging_work import decide_work
 from fedwright_crds.meta import Metadata, Resource
 from fedwright_crds.request import FLStrategyRequest
 from fedwright_crds.work import BoxKind, Input
