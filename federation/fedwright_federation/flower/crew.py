@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from fedwright_federation.flower import executor, node, superlink
+from fedwright_federation.flower.control import Control
 from fedwright_federation.flower.executor import Endpoint
 from fedwright_federation.flower.home import Home
 from fedwright_federation.flower.node import Link
@@ -24,6 +25,9 @@ PRELOADED = (
     "flwr.serverapp",
     "flwr.supercore.superexec.run_superexec",
     "flwr.supernode.start_client_internal",
+    "fedwright_federation.packaging.fedwright_app.server_app",
+    "fedwright_federation.packaging.fedwright_app.client_app",
+    "fedwright_federation.strategies",
 )
 """What the processes would import by themselves, each for itself."""
 
@@ -34,7 +38,6 @@ class Crew:
 
     home: Home
     doors: Doors
-    token: str
 
     def superlink(self) -> Unit:
         return Unit("superlink", self._superlink)
@@ -58,13 +61,22 @@ class Crew:
             "--enable-supernode-auth",
             "--disable-runtime-dependency-installation",
         )
-        serve = partial(superlink.serve, flags, self.doors, self.token)
+
+        def serve() -> None:
+            superlink.serve(flags, self.doors, home.control_token.read_text())
+
         return {"superlink": self._start("superlink", serve)}
 
     def _server_apps(self) -> dict[str, Start]:
         endpoint = Endpoint(self.doors.addresses[2], self.home.executor_secret, self.home.authority)
         results = {RESULTS_VARIABLE: str(self.home.results)}
-        return {"serverapp": self._start("serverapp", self._behind(partial(executor.serve, endpoint)), results)}
+
+        def serve() -> None:
+            stop_orphans(self.home, self.doors.addresses[1])
+            self.doors.close()
+            executor.serve(endpoint)
+
+        return {"serverapp": self._start("serverapp", serve, results)}
 
     def _node(self, setting: NodeSetting, node_id: int) -> dict[str, Start]:
         home, port = self.home.node(setting.number), _free_port()
@@ -98,6 +110,14 @@ class Crew:
             serve()
 
         return lambda: spawn(name, body, self.home.log(name), {"FLWR_HOME": str(flower), **(environment or {})})
+
+
+def stop_orphans(home: Home, control_address: str) -> None:
+    """End runs whose ServerApp went down with an earlier executor; the SuperLink would wait a minute for their heartbeat."""
+    with Control(control_address, home.authority.read_bytes(), home.control_token.read_text()) as control:
+        for run in control.runs():
+            if run.status in {"starting", "running"}:
+                control.stop(run.id)
 
 
 def _free_port() -> int:

@@ -9,7 +9,6 @@ import importlib
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC
 
 import httpx
 
@@ -37,15 +36,15 @@ class Supervisor:
 
     def __init__(self, home: Home, spec: FederationSpec) -> None:
         self._home, self._days = home, spec.certificate_days
-        ensure_certificates(home, NAMES, self._days)
+        self._certify()
         ensure_secret(home.executor_secret)
-        token = ensure_secret(home.control_token)
+        ensure_secret(home.control_token)
         for module in PRELOADED:
             importlib.import_module(module)
         self._settings = settings(home, spec)
         self._doors = Doors.open(HOST)
         self._fleet, self._control, _ = self._doors.addresses
-        self._crew = Crew(home, self._doors, token)
+        self._crew = Crew(home, self._doors)
         self._superlink = self._crew.superlink()
         self._server_apps = self._crew.server_apps()
         self._nodes: dict[int, Unit] = {}
@@ -62,7 +61,7 @@ class Supervisor:
             while not stopping():
                 for unit in self._units:
                     unit.tend()
-                if next(check) and ensure_certificates(self._home, NAMES, self._days):
+                if next(check) and self._certify():
                     self._superlink.renew()
                 if next(calm) | (next(look) and self._connected < len(self._settings)):
                     self._look()
@@ -84,10 +83,17 @@ class Supervisor:
         """Nodes that the SuperLink sees and whose processes run: of a hard end it learns only later."""
         return sum(unit.up and node_id in self._online for node_id, unit in self._nodes.items())
 
+    def _certify(self) -> bool:
+        """Whether the SuperLink must start anew, with another certificate."""
+        renewed = ensure_certificates(self._home, NAMES, self._days)
+        self._expires_at = expires_at(self._home.certificate).isoformat()
+        return renewed
+
     def _look(self) -> None:
         """Ask the SuperLink who is there; the first time it answers, make the nodes known to it."""
         try:
-            with Control(self._control, self._home.authority.read_bytes(), self._crew.token) as control:
+            token = self._home.control_token.read_text()
+            with Control(self._control, self._home.authority.read_bytes(), token) as control:
                 self._nodes = self._nodes or self._register(control)
                 self._online = frozenset(node.id for node in control.nodes() if node.status == "online")
         except httpx.HTTPError as problem:
@@ -118,7 +124,7 @@ class Supervisor:
             nodes_connected=connected,
             address=self._fleet,
             control_address=self._control,
-            certificate_expires_at=expires_at(self._home.certificate).astimezone(UTC).isoformat(),
+            certificate_expires_at=self._expires_at,
             message="; ".join(filter(None, [self._message, *ends])),
             pids={name: pid for unit in self._units for name, pid in unit.pids.items()},
             restarts={unit.name: unit.restarts for unit in self._units if unit.restarts},
