@@ -4,7 +4,7 @@ It remembers plans only to save time; begun anew at any moment it comes to the s
 """
 
 import time
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Container, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 
@@ -132,17 +132,18 @@ class Loop:
         """Plan and apply, if anything that the last plan was made from has changed; whether it did."""
         uid, root = resource.metadata.uid or "", view.root(resource)
         before = self._planned.get(uid)
-        basis = self._basis(view, resource, before)
-        if before and before.basis == basis and time.monotonic() < before.due:
+        changed = before is None or before.basis != self._basis(view, resource, before.plan.works, self.works)
+        if before and not changed and time.monotonic() < before.due:
             return False
         lookups = Lookups(self.works)
         plan = self._plan(view, resource, lookups)
         self._note(root, lookups.found | {work.id for work in plan.works})
         self._applier.apply(resource, plan)
+        # What the plan saw counts, not what is so by now: work may have finished meanwhile.
+        basis = self._basis(view, resource, plan.works, lookups.found)
         due = time.monotonic() + min(plan.requeue_seconds or RESYNC_SECONDS, RESYNC_SECONDS)
-        planned = Planned(None, plan, due)
-        self._planned[uid] = Planned(self._basis(view, resource, planned), plan, due)
-        return before is None or before.basis != basis
+        self._planned[uid] = Planned(basis, plan, due)
+        return changed
 
     def _plan(self, view: View, resource: AnyResource, results: Lookups) -> AnyPlan:
         match resource:
@@ -155,13 +156,11 @@ class Loop:
             case Deployment():
                 return self._planners.deployment(view.deployment(resource, results))
 
-    def _basis(self, view: View, resource: AnyResource, before: Planned | None) -> Hashable:
+    def _basis(self, view: View, resource: AnyResource, works: Sequence[Work], finished: Container[str]) -> Hashable:
         """Equal as long as a plan would be: versions of the resources that it sees, its work, its release."""
-        works = before.plan.works if before else ()
-        around = self._around(view, resource)
         return (
-            frozenset((one.metadata.uid, one.metadata.resource_version) for one in around),
-            frozenset(work.id for work in works if work.id in self.works),
+            frozenset((one.metadata.uid, one.metadata.resource_version) for one in self._around(view, resource)),
+            frozenset(work.id for work in works if work.id in finished),
             tuple(tuple(view.progress.get(work.id, {}).items()) for work in works),
             view.releases.get(resource.metadata.uid or ""),
         )
