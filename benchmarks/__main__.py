@@ -3,11 +3,12 @@
 import argparse
 from pathlib import Path
 
-from benchmarks import cascade, demo, null, one_candidate
+from benchmarks import boxes, cascade, demo, null, one_candidate
 from benchmarks.table import save, show
 
 MEASURES = {
     "candidate": one_candidate.measure,
+    "boxes": boxes.measure,
     "demo": demo.measure,
     "null": null.measure,
     "cascade": cascade.measure,

@@ -8,5 +8,7 @@ def measure() -> list[Row]:
     answer = run(example("digits-noniid"))
     return [
         Row("demo: wall time", answer.seconds, "s", "at most 360"),
-        Row("demo: peak memory", float(answer.result["peakMemoryMiB"]), "MiB", "proportional set size of the whole tree"),
+        Row(
+            "demo: peak memory", float(answer.result["peakMemoryMiB"]), "MiB", "proportional set size of the whole tree"
+        ),
     ]

@@ -53,5 +53,7 @@ def run(manifest: Mapping[str, Any]) -> Answer:
         seconds = time.monotonic() - began
         answer = home / "result.json"
         if ended.returncode != 0 or not answer.exists():
-            raise SystemExit(f"{' '.join(command)} ended with {ended.returncode}:\n{ended.stdout[-2000:]}{ended.stderr[-2000:]}")
+            raise SystemExit(
+                f"{' '.join(command)} ended with {ended.returncode}:\n{ended.stdout[-2000:]}{ended.stderr[-2000:]}"
+            )
         return Answer(ended.returncode, seconds, json.loads(answer.read_text()))
