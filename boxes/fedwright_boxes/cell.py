@@ -61,8 +61,8 @@ def live(item: Item, walls: Walls, given: list[int], proc: int) -> NoReturn:
         os.write(NOTE, READY)
         os.close(NOTE)
         code = _run(program, Path(item.root))
-    except BaseException:
-        _tell_failure()
+    except BaseException as error:
+        _tell_failure(error)
     finally:
         os._exit(code & 0xFF)
 
@@ -191,9 +191,12 @@ def _hand_on(program: parcel.Program, root: Path) -> None:
         print(f"cannot hand on: {error}", file=sys.stderr)
 
 
-def _tell_failure() -> None:
+def _tell_failure(error: BaseException) -> None:
     """On the note while it is open, that is before anything hostile ran; then as any program does."""
-    text = traceback.format_exc()
+    trace = error.__traceback__
+    while trace and trace.tb_frame.f_code.co_filename == __file__:
+        trace = trace.tb_next
+    text = "".join(traceback.format_exception(type(error), error, trace))
     try:
         os.write(NOTE, text[-1500:].encode("ascii", "replace"))
     except OSError:

@@ -171,4 +171,5 @@ class Zygote:
 
 def _last_lines(file: int) -> str:
     size = os.fstat(file).st_size
-    return ": " + " / ".join(os.pread(file, 2000, max(0, size - 2000)).decode("ascii", "replace").split("\n")[-4:])
+    said = os.pread(file, 2000, max(0, size - 2000)).decode("ascii", "replace")
+    return "".join(f": {line.strip()}" for line in said.splitlines()[-3:])

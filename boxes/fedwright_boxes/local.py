@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
-from fedwright_boxes import bubblewrap, groups, steps
+from fedwright_boxes import groups, steps, trial
 from fedwright_boxes.keeper import Zygote, ZygoteError
 from fedwright_boxes.profiles import PROFILES, Profile
 from fedwright_boxes.steps import Artifacts
@@ -19,7 +19,7 @@ _POLL_SECONDS = 0.1
 
 def sandbox_available() -> str | None:
     """None if generated code can be run in a sandbox here; else why it is refused, in words."""
-    return bubblewrap.refusal(bubblewrap.find())
+    return trial.working_program()[1] or None
 
 
 class LocalBoxes:
@@ -39,17 +39,15 @@ class LocalBoxes:
         binds: tuple[Path, ...] = (),
         extra_code: Mapping[BoxKind, tuple[Path, ...]] | None = None,
         environment: Mapping[BoxKind, Mapping[str, str]] | None = None,
-        program: Path | None = None,
         use_sandbox: bool = True,
     ) -> None:
         """`slots` works at once (default: as many as cores). `binds`: what the judge reads of the host, at its own path.
 
-        `extra_code`: further folders of modules by kind. `environment`: variables of a kind's programs. `program`: which
-        bubblewrap, instead of the one that is found.
+        `extra_code`: further folders of modules by kind. `environment`: variables of a kind's programs. `use_sandbox`:
+        false to do as on a machine without one.
         """
         self._artifacts, self._scratch, self._unsafe = artifacts, scratch, unsafe_no_sandbox
-        self._program = program or bubblewrap.find()
-        self._refusal = bubblewrap.refusal(self._program) if use_sandbox else "the sandbox is switched off"
+        self._program, self._refusal = trial.working_program() if use_sandbox else (None, "it is switched off")
         self._slots = threading.BoundedSemaphore(slots or os.cpu_count() or 1)
         self._closing = threading.Event()
         self._lock = threading.Lock()
@@ -115,8 +113,7 @@ class LocalBoxes:
                 raise ZygoteError("closed")
             zygote = self._zygotes.get(kind)
             if zygote is None or not zygote.alive:
-                program = None if self._refusal else self._program
-                zygote = self._zygotes[kind] = Zygote(self._profiles[kind], program)
+                zygote = self._zygotes[kind] = Zygote(self._profiles[kind], self._program)
         return zygote
 
     def _ready(self, kind: BoxKind, ends: Callable[[], bool]) -> Zygote:

@@ -182,7 +182,8 @@ class Cell:
                 os.killpg(self._process, signal.SIGKILL)
 
     def descriptors(self) -> list[int]:
-        return [inlet.descriptor for inlet in self._inlets() if inlet.open and not inlet.flooded]
+        """Where something may come from; none once it has ended."""
+        return [inlet.descriptor for inlet in self._inlets() if self.alive and inlet.open and not inlet.flooded]
 
     def read(self) -> None:
         """Take all that is there; may find that the cell has ended or sends too much."""
@@ -285,12 +286,18 @@ def _numbers(channel: socket.socket | None) -> set[int]:
 def supervise(cells: Sequence[Cell], cancelled: Callable[[], bool], exchange: Exchange | None = None) -> Cell | None:
     """Return when all have ended. The first that fails ends the others and is the answer; None if none failed."""
     culprit = None
+    next_look = 0.0
+    tick = min(cell.tick_seconds for cell in cells)
     while any(cell.alive for cell in cells):
-        _wait(cells, exchange)
-        now = time.monotonic()
+        ready = _wait(cells, exchange, tick)
         for cell in cells:
-            cell.read()
-            cell.check(now)
+            if not ready.isdisjoint(cell.descriptors()):
+                cell.read()
+        now = time.monotonic()
+        if now >= next_look:
+            next_look = now + tick
+            for cell in cells:
+                cell.check(now)
         culprit = culprit or next((cell for cell in cells if cell.failed), None)
         if culprit or cancelled():
             for cell in cells:
@@ -301,14 +308,17 @@ def supervise(cells: Sequence[Cell], cancelled: Callable[[], bool], exchange: Ex
     return culprit or next((cell for cell in cells if cell.failed), None)
 
 
-def _wait(cells: Sequence[Cell], exchange: Exchange | None) -> None:
+def _wait(cells: Sequence[Cell], exchange: Exchange | None, seconds: float) -> set[int]:
+    """Descriptors of cells that have something to read; messages are carried on the way."""
     poll = select.poll()
     for cell in cells:
-        for descriptor in cell.descriptors() if cell.alive else ():
+        for descriptor in cell.descriptors():
             poll.register(descriptor, select.POLLIN)
     sockets = exchange.sockets() if exchange else {}
     for descriptor, writing in sockets.items():
         poll.register(descriptor, select.POLLIN | (select.POLLOUT if writing else 0))
-    for descriptor, _ in poll.poll(min(cell.tick_seconds for cell in cells) * 1000):
-        if exchange and descriptor in sockets:
+    ready = {descriptor for descriptor, _ in poll.poll(seconds * 1000)}
+    if exchange:
+        for descriptor in ready & set(sockets):
             exchange.serve(descriptor)
+    return ready

@@ -129,3 +129,17 @@ def large_server(channel):
 def large_client(channel, _):
     _, round_, payload = channel.receive()
     channel.send(SERVER, round_, payload)
+
+
+def rounds_server(channel):
+    clients = int(BOX.input("clients").read_text())
+    for round_ in range(10):
+        for client in range(clients):
+            channel.send(client, round_, bytes(100_000))
+        for _ in range(clients):
+            channel.receive()
+
+
+def rounds_client(channel, _):
+    while frame := channel.receive():
+        channel.send(SERVER, frame[1], bytes(50_000))
