@@ -9,6 +9,7 @@ from fedwright_crds.task import Data, DataSource, ModelSpec, Task, Training
 from fedwright_federation.algorithm import Strategy
 from fedwright_federation.algorithm.parts import Training as SharedTraining
 from fedwright_federation.models import build_model
+from fedwright_federation.packaging.fedwright_app.results import model_digest
 from fedwright_federation.packaging.package import app_files, zipped
 from fedwright_federation.simulation.engine import SimulationResult, simulate
 from fedwright_federation.simulation.run import RunSpec, Shard
@@ -92,3 +93,7 @@ def simulated(method: str, given: list[Shard], rounds: int = 3) -> SimulationRes
     model = build_model(settings(method).model, SHAPE, CLASSES)
     run = RunSpec(SharedTraining(rounds=rounds, steps=4, batch_size=8), len(given), SEED)
     return simulate(strategy, model, given, run, "sequential")
+
+
+def model_digest_of(result: SimulationResult) -> str:
+    return model_digest(result.checkpoints[-1].model)

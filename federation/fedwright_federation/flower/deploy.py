@@ -13,6 +13,7 @@ import shutil
 import signal
 import sys
 import time
+import warnings
 import zipfile
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -75,8 +76,7 @@ class Job:
 
     @classmethod
     def of(cls, order: DeployInput, app: bytes, home: Home) -> "Job":
-        with zipfile.ZipFile(io.BytesIO(app)) as archive:
-            bundle, _ = build_fab_from_files({path: archive.read(path) for path in archive.namelist()})
+        bundle = _bundled(app)
         plain = "".join(letter if letter.isalnum() else "-" for letter in order.job)[:64]
         name = f"{plain}-{hashlib.sha256(bundle).hexdigest()[:12]}"
         return cls(name, bundle, order.rounds, home.results / name)
@@ -178,6 +178,15 @@ class Submission:
     def _control(self, status: Status) -> Control:
         token = self._home.control_token.read_text()
         return Control(status.control_address, self._home.authority.read_bytes(), token)
+
+
+def _bundled(app: bytes) -> bytes:
+    """The app's folder as a Flower app bundle."""
+    with zipfile.ZipFile(io.BytesIO(app)) as archive:
+        found = {path: archive.read(path) for path in archive.namelist()}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of a spelling of pathspec's that Flower 1.41 uses
+        return build_fab_from_files(found)[0]
 
 
 def _tell(one: RoundMetrics) -> None:

@@ -49,9 +49,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     os.environ.update(ENVIRONMENT)
     # Flower and numpy read their environment when they are imported.
-    from fedwright_federation.flower.supervisor import Supervisor
+    from fedwright_federation.flower.supervisor import FleetError, Supervisor
 
-    Supervisor(home, spec).run(lambda: bool(stops))
+    try:
+        Supervisor(home, spec).run(lambda: bool(stops))
+    except FleetError as problem:
+        print(problem, file=sys.stderr)
+        return 1
     return 0
 
 

@@ -1,9 +1,16 @@
 """What each node of a federation is told of itself: its partition, where its data are, where it keeps its clients' state."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from fedwright_crds.base import canonical
 from fedwright_crds.federation import FederationSpec, NodeData
+from fedwright_crds.task import Task
 from fedwright_federation.flower.home import Home, NodeHome
+from fedwright_federation.packaging.files import write_arrays, write_whole
+
+TRIAL_SEED = 0
+"""Of the split of a known task over nodes that have no data of their own."""
 
 
 @dataclass(frozen=True)
@@ -31,9 +38,37 @@ class NodeSetting:
 
 
 def settings(home: Home, spec: FederationSpec) -> tuple[NodeSetting, ...]:
-    """All nodes of a federation."""
+    """All nodes of a federation. Raises ValueError where a group has more nodes than its task has clients."""
+    for group in spec.groups:
+        if group.data.task and group.data.task.clients < group.nodes:
+            raise ValueError(
+                f"group {group.name} has {group.nodes} nodes and its task {group.data.task.clients} clients; raise task.clients"
+            )
     places = [(group, place) for group in spec.groups for place in range(group.nodes)]
     return tuple(
         NodeSetting(number, f"{group.name}-{place}", len(places), group.data, place, home.node(number))
         for number, (group, place) in enumerate(places)
+    )
+
+
+def make_trial_data(nodes: Sequence[NodeSetting]) -> None:
+    """Write the shards of those nodes whose data are a known task's, unless they are there already."""
+    for node in nodes:
+        task, made_of = node.data.task, node.home.root / "data.task"
+        if task is None:
+            continue
+        said = canonical([task.to_wire(), node.place])
+        if not made_of.exists() or made_of.read_bytes() != said:
+            _write_shard(node, task)
+            write_whole(made_of, said)
+
+
+def _write_shard(node: NodeSetting, task: Task) -> None:
+    from fedwright_federation.tasks import TEST, load_task  # seconds of imports that only some federations need
+
+    data = load_task(task, TRIAL_SEED)
+    shard, held_out = data.shard(node.place), data.rows(TEST, node.place)
+    write_arrays(
+        node.home.data,
+        {"x": shard.x, "y": shard.y, "x_test": data.x[held_out], "y_test": data.y[held_out]},
     )

@@ -6,9 +6,11 @@ no state but the files below the home, so it may be killed and started again at 
 """
 
 import importlib
+import os
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import httpx
 
@@ -17,7 +19,8 @@ from fedwright_federation.flower.certificates import ensure_certificates, ensure
 from fedwright_federation.flower.control import Control
 from fedwright_federation.flower.crew import HOST, PRELOADED, Crew
 from fedwright_federation.flower.home import Home
-from fedwright_federation.flower.node_data import settings
+from fedwright_federation.flower.node_data import make_trial_data, settings
+from fedwright_federation.flower.processes import spawn
 from fedwright_federation.flower.status import Status
 from fedwright_federation.flower.superlink import Doors
 from fedwright_federation.flower.supervision import Unit, every
@@ -31,6 +34,10 @@ CALM_LOOK_SECONDS = 5.0
 CERTIFICATE_CHECK_SECONDS = 3600.0
 
 
+class FleetError(Exception):
+    """The federation cannot be brought up as it is asked for."""
+
+
 class Supervisor:
     """Brings a federation up and keeps it up, in one thread."""
 
@@ -39,9 +46,8 @@ class Supervisor:
         self._certify()
         ensure_secret(home.executor_secret)
         ensure_secret(home.control_token)
-        for module in PRELOADED:
-            importlib.import_module(module)
         self._settings = settings(home, spec)
+        self._prepare()
         self._doors = Doors.open(HOST)
         self._fleet, self._control, _ = self._doors.addresses
         self._crew = Crew(home, self._doors)
@@ -82,6 +88,15 @@ class Supervisor:
     def _connected(self) -> int:
         """Nodes that the SuperLink sees and whose processes run: of a hard end it learns only later."""
         return sum(unit.up and node_id in self._online for node_id, unit in self._nodes.items())
+
+    def _prepare(self) -> None:
+        """Nodes' trial data in a child, whose imports go with it; meanwhile what all other children share."""
+        log = self._home.log("trial-data")
+        child = spawn("trial-data", partial(make_trial_data, self._settings), log)
+        for module in PRELOADED:
+            importlib.import_module(module)
+        if os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]):
+            raise FleetError(f"the nodes' trial data could not be made: {log.read_text().strip()[-500:]}")
 
     def _certify(self) -> bool:
         """Whether the SuperLink must start anew, with another certificate."""

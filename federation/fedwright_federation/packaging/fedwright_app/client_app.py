@@ -1,13 +1,16 @@
 """The node's side: answer the server's orders with this node's data and memory. Nothing is kept in the process."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
+import numpy as np
 import torch
 from flwr.app import Context, Message, MetricRecord, RecordDict
 from flwr.app.typing import MetricRecordValues
 from flwr.clientapp import ClientApp
+from numpy.typing import NDArray
 
 from fedwright_federation.algorithm.parts import ClientInfo
 from fedwright_federation.algorithm.tree import Tree
@@ -24,6 +27,7 @@ from .settings import Setup, read_settings, set_up
 from .wire import Answer, Order
 
 app = ClientApp()
+Kind = TypeVar("Kind", bound=np.generic)
 torch.set_num_threads(1)
 
 
@@ -45,8 +49,8 @@ def train(message: Message, context: Context) -> Message:
     """One round: measure the model that came, train from it, remember, and send what the strategy sends."""
     visit = Visit.of(message, context)
     order = visit.order
-    download = Download.decode(order.download)
-    measures = visit.measures(Download.decode(order.judged) if order.judged else download)
+    download = _read(order.download)
+    measures = visit.measures(_read(order.judged) if order.judged else download)
     trained = visit.runtime.train(Assignment(visit.client, download, visit.data.train, visit.memory))
     if trained.memory is not None:
         visit.diary.keep(order.round, trained.memory, order.since)
@@ -59,7 +63,7 @@ def train(message: Message, context: Context) -> Message:
 def evaluate(message: Message, context: Context) -> Message:
     """Measure a model, and nothing else."""
     visit = Visit.of(message, context)
-    return Message(Answer(b"", visit.measures(Download.decode(visit.order.judged))).pack(), reply_to=message)
+    return Message(Answer(b"", visit.measures(_read(visit.order.judged))).pack(), reply_to=message)
 
 
 @dataclass(frozen=True)
@@ -89,7 +93,10 @@ class Visit:
         number = self.order.round - 1 if self.order.download else self.order.round
         if number == 0:
             return {}
-        whole: Tree = {**self.runtime.initial, **_floats(download)}
+        whole: Tree = {
+            **self.runtime.initial,
+            **{key: v.astype(np.float32, copy=False) for key, v in download.model.items()},
+        }
         own = self.runtime.personal(self.client, whole, self.data.train, self.memory, number)
         return measure(self.setup.strategy, self.runtime.model, {**whole, **own}, self.data.held_out)
 
@@ -99,5 +106,12 @@ def _client(config: Mapping[str, object], data: NodeData) -> ClientInfo:
     return ClientInfo(number, len(data.train.y), capability=capability)
 
 
-def _floats(download: Download) -> Tree:
-    return {key: value.astype("float32", copy=False) for key, value in download.model.items()}
+def _read(message: bytes) -> Download:
+    """With arrays of its own, as the tensors over them must be writable."""
+    download = Download.decode(message)
+    published = {name: _owned(tree) for name, tree in download.published.items()}
+    return replace(download, model=_owned(download.model), published=published)
+
+
+def _owned(arrays: Mapping[str, NDArray[Kind]]) -> dict[str, NDArray[Kind]]:
+    return {key: array.copy() for key, array in arrays.items()}
