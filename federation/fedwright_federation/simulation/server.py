@@ -110,10 +110,12 @@ class ServerRuntime:
         self._sent = {}
         for client in cohort:
             frame = self._frame(client, round)
-            delta = self._holds_last(client)
+            delta = frame is None and self._holds_last(client)
             download = None if frame else whole.get(delta)
             if download is None:
-                download = whole[delta] = self._download(number, published, frame, delta)
+                download = self._download(number, published, frame, delta)
+            if frame is None:
+                whole[delta] = download
             budget = self._clock.budget(self.clients[client], download.size)
             self._sent[client] = download if budget == download.budget else replace(download, budget=budget)
         return dict(self._sent)
@@ -227,7 +229,7 @@ class ServerRuntime:
         self, reports: Sequence[Report], round: Round
     ) -> dict[str, tuple[NDArray[np.float32], NDArray[np.float32]]] | None:
         """How many of the cohort and of all clients hold each coordinate, where not all hold all."""
-        if all(report.mask is None for report in reports):
+        if all(self._frame(client, round) is None for client in self.clients):
             return None
         like = self._moving(self._state.x)
         everyone = [self._mask(client, round) for client in self.clients]
