@@ -9,12 +9,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints
 
-from fedwright_crds.base import Digest, Line, Name, Strict, Text, Word
+from fedwright_crds.base import Digest, Hyperparameters, Line, Name, Strict, Text, Word
 from fedwright_crds.candidate import Origin, Part, Range, TrialScore
 from fedwright_crds.request import Answer, Constraint, Objective, Privacy, Question, RequestSpec
 from fedwright_crds.task import Metric, ModelSpec, Scope, Task
 
-Hyperparameters = Annotated[dict[str, float], Field(max_length=32)]
 FileName = Annotated[str, StringConstraints(pattern=r"^[a-z_][a-z0-9_]*\.py$", max_length=64)]
 SourceText = Annotated[str, StringConstraints(max_length=128 * 1024)]
 
@@ -211,6 +210,15 @@ class JudgeSpec(Strict):
     """Ask membership probes beside the test inputs."""
     sequential: bool = False
     """Client by client, as a federation computes it; else the whole cohort at once, equal to within rounding."""
+
+
+class ServerFacts(Strict):
+    """All that a simulated server is told of the data."""
+
+    input_shape: Annotated[tuple[int, ...], Field(min_length=1, max_length=4)]
+    classes: Annotated[int, Field(ge=2, le=100000)]
+    samples: Annotated[tuple[int, ...], Field(min_length=1, max_length=1024)]
+    """Each client's training samples in round 1."""
 
 
 class CurvePoint(Strict):

@@ -138,7 +138,7 @@ def _predict(name: str, document: Input, code: Input, checkpoint: str, predictio
         box=BoxKind.BENCH,
         program=(f"{JUDGING}.predict", checkpoint, predictions),
         inputs=(document.name, code.name),
-        reads=(checkpoint, "inputs"),
+        reads=(checkpoint, "inputs", "declared"),
         writes=(predictions,),
         wall_seconds=120,
         quiet=True,

@@ -10,15 +10,13 @@ import os
 import socket
 import struct
 from collections.abc import Callable, Sequence
-from typing import Annotated, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import torch
-from pydantic import Field
 
-from fedwright_crds.base import Strict
 from fedwright_crds.box import Box
-from fedwright_crds.documents import CandidateCode, JudgeSpec
+from fedwright_crds.documents import CandidateCode, JudgeSpec, ServerFacts
 from fedwright_federation.algorithm.model import Model
 from fedwright_federation.algorithm.strategy import Strategy
 from fedwright_federation.algorithm.tree import Tree
@@ -46,15 +44,6 @@ _CHUNK = 1 << 20
 
 Keep: TypeAlias = Callable[[int, Tree], None]
 """Receives the round and the tree that evaluation will look at."""
-
-
-class ServerFacts(Strict):
-    """`server.json`: all that the server is told of the data."""
-
-    input_shape: Annotated[tuple[int, ...], Field(min_length=1, max_length=4)]
-    classes: Annotated[int, Field(ge=2, le=100000)]
-    samples: Annotated[tuple[int, ...], Field(min_length=1, max_length=1024)]
-    """Each client's training samples in round 1."""
 
 
 class Channel:
@@ -164,12 +153,12 @@ def _judged(payload: bytes) -> Tree:
 
 
 def main(argv: Sequence[str]) -> int:
-    """`server`, or `client <id>`: inputs `spec` and `code`, handovers `shards` in and `checkpoint` out."""
+    """`server`, or `client <id>`: inputs `judge.json` and `code.json`, handovers `shards` in and `federated` out."""
     box = Box.here()
-    spec = JudgeSpec.model_validate_json(box.input("spec").read_bytes())
-    code = CandidateCode.model_validate_json(box.input("code").read_bytes())
+    spec = JudgeSpec.model_validate_json(box.input("judge.json").read_bytes())
+    code = CandidateCode.model_validate_json(box.input("code.json").read_bytes())
     run, strategy = run_of(spec), load_strategy(code, spec.hyperparameters)
-    channel, folder = Channel.inherited(), box.handover("checkpoint")
+    channel, folder = Channel.inherited(), box.handover("federated")
     if argv[0] == "server":
         facts = ServerFacts.model_validate_json((box.received("shards") / "server.json").read_bytes())
         model = build_model(spec.model, facts.input_shape, facts.classes)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedwright_crds.documents import JudgeSpec
+from fedwright_crds.judging_work import evaluated_rounds
 from fedwright_crds.task import Devices
 from fedwright_federation.algorithm.model import Model
 from fedwright_federation.algorithm.parts import Round, Training
@@ -77,13 +78,8 @@ def run_of(spec: JudgeSpec) -> RunSpec:
         salt=spec.salt,
         devices=spec.task.devices,
         privacy=privacy,
-        checkpoints=evaluation_rounds(spec.rounds, spec.evaluations),
+        checkpoints=evaluated_rounds(spec),
     )
-
-
-def evaluation_rounds(rounds: int, evaluations: int) -> tuple[int, ...]:
-    """So many evenly spaced rounds, or all if there are fewer; the last is always among them."""
-    return tuple(sorted({-(-rounds * k // evaluations) for k in range(1, evaluations + 1)}))
 
 
 def by_period(shard: Shard, period: NDArray[np.integer], periods: int, rounds: int) -> Callable[[int], Shard]:

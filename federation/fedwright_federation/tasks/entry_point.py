@@ -70,8 +70,10 @@ def _inputs(x: Any) -> NDArray[np.float32]:
             raise TypeError(f"dtype {rows.dtype}")
     except (TypeError, ValueError) as error:
         raise _bad(f"x is no array of numbers: {error}", "return a NumPy array of floats") from error
-    if rows.ndim < 2 or not rows.size:
-        raise _bad(f"x has shape {rows.shape}", "return one row a sample, [n, ...] with n > 0")
+    if not 2 <= rows.ndim <= 5 or not rows.size:
+        raise _bad(
+            f"x has shape {rows.shape}", "return one row a sample, [n, ...] with n > 0 and one to four more axes"
+        )
     if rows.size * 4 > MOST_BYTES:
         raise _bad(f"x has {rows.size * 4 >> 20} MiB as float32", f"return at most {MOST_BYTES >> 20} MiB")
     with np.errstate(over="ignore"):

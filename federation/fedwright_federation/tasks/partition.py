@@ -30,6 +30,12 @@ def owners(task: Task, raw: Raw, tags: NDArray[np.int8], seed: int) -> NDArray[n
     """
     if task.partition.kind is PartitionKind.NATURAL:
         return _natural(task, raw, tags)
+    if raw.client is not None and task.data.entry_point is None:
+        raise BadInputError(
+            "spec.task.partition.kind",
+            f"is {task.partition.kind} but {task.data.source} data come with their clients",
+            "set it to Natural",
+        )
     needs = {TRAIN: task.partition.min_samples, SELECTION: 1, TEST: 1}
     _require_rows(task, tags, needs)
     owner = _dealt(task, raw.y, seed)

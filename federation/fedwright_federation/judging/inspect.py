@@ -1,0 +1,67 @@
+"""The program that looks at a task's data before anything is planned: facts.json, or problem.json, never both."""
+
+import sys
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedwright_crds.box import Box
+from fedwright_crds.documents import DataFacts, Problem
+from fedwright_crds.task import Task
+from fedwright_federation.judging.programs import write
+from fedwright_federation.tasks import TRAIN, BadInputError, TaskData, load_task
+
+SEED = 0
+"""The draw of the partition that the facts describe."""
+
+
+def main(argv: Sequence[str]) -> int:
+    del argv
+    box = Box.here()
+    task = Task.model_validate_json(box.input("task.json").read_bytes())
+    try:
+        facts = facts_of(load_task(task, SEED))
+    except BadInputError as error:
+        problem = Problem(field=error.field, message=error.reason[:16000], mend=error.mend[:1000])
+        write(box.output("problem.json"), problem)
+        return 0
+    write(box.output("facts.json"), facts)
+    return 0
+
+
+def facts_of(data: TaskData) -> DataFacts:
+    """Sizes and proportions of the training rows."""
+    rows = [data.rows(TRAIN, client) for client in range(data.task.clients)]
+    counts = np.stack([np.bincount(data.y[held], minlength=data.classes) for held in rows])
+    return DataFacts(
+        samples=len(data.y),
+        classes=data.classes,
+        input_shape=data.input_shape,
+        train_samples_per_client=tuple(len(held) for held in rows),
+        labels_per_client=tuple(int((line > 0).sum()) for line in counts),
+        label_skew=_label_skew(counts),
+        feature_shift=_feature_shift(data.x.reshape(len(data.x), -1), rows),
+    )
+
+
+def _label_skew(counts: NDArray[np.int64]) -> float:
+    """Mean total-variation distance of the clients' label distributions from that of all."""
+    everyone = counts.sum(0) / counts.sum()
+    own = counts / counts.sum(1, keepdims=True)
+    return float(0.5 * np.abs(own - everyone).sum(1).mean())
+
+
+def _feature_shift(x: NDArray[np.float32], rows: Sequence[NDArray[np.intp]]) -> float:
+    """Mean over clients of the root mean square, over features, of (client's mean - mean) / standard deviation."""
+    everyone = x[np.concatenate(rows)].astype(np.float64)
+    mean, deviation = everyone.mean(0), everyone.std(0)
+    varies = deviation > 1e-9
+    if not varies.any():
+        return 0.0
+    moved = np.stack([(x[held].mean(0) - mean)[varies] / deviation[varies] for held in rows])
+    return float(np.sqrt((moved**2).mean(1)).mean())
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
