@@ -3,7 +3,8 @@
 `main(["server"])` holds no samples, `main(["client", "3"])` those of client 3 alone. A frame is a header (peer, round,
 payload length) and the payload; the peer is the receiver in what we send and the sender in what we receive. To a client go
 downloads, and at an evaluation round a frame that asks for its personal model: empty, or with the judged model where the
-strategy refreshes it. From a client come uploads, or an empty frame where it has none. The end of the stream ends a client.
+strategy refreshes it. From a client come uploads, or an empty frame where it has none, and its personal model where it was
+asked for one. The end of the stream ends a client.
 """
 
 import os
@@ -44,6 +45,8 @@ _CHUNK = 1 << 20
 
 Keep: TypeAlias = Callable[[int, Tree], None]
 """Receives the round and the tree that evaluation will look at."""
+KeepOwn: TypeAlias = Callable[[int, int, Tree], None]
+"""Receives a client, the round and what the client lays over the judged model."""
 
 
 class Channel:
@@ -80,17 +83,25 @@ class Channel:
 
 
 def serve(
-    strategy: Strategy, model: Model, run: RunSpec, samples: Sequence[int], channel: Channel, keep: Keep
+    strategy: Strategy,
+    model: Model,
+    run: RunSpec,
+    samples: Sequence[int],
+    channel: Channel,
+    keep: Keep,
+    keep_own: KeepOwn | None = None,
 ) -> list[RoundReport]:
-    """The server's side of all rounds."""
+    """The server's side of all rounds. With `keep_own`, clients with models of their own send them to be judged."""
     clients = draw_devices(run.devices, samples, run.seed)
     server = ServerRuntime(strategy, model, run, clients)
+    personalised = ClientRuntime(strategy, model, run).personalised
     history = []
     for number in range(1, run.training.rounds + 1):
         downloads = server.configure(number)
         for client, download in downloads.items():
             channel.send(client, number, download.encode())
-        history.append(server.aggregate(number, _gather(channel, number, set(downloads))))
+        answers = _gather(channel, number, set(downloads))
+        history.append(server.aggregate(number, {client: _upload(answer) for client, answer in answers.items()}))
         if number in run.checkpoints or number == run.training.rounds:
             judged = server.judged()
             keep(number, judged)
@@ -98,12 +109,15 @@ def serve(
             asked = ASKS + encode_arrays(judged) if refreshed else b""
             for one in clients:
                 channel.send(one.id, number, asked)
+            if keep_own and personalised:
+                for client, answer in _gather(channel, number, {one.id for one in clients}).items():
+                    keep_own(client, number, _tree(answer))
     return history
 
 
-def _gather(channel: Channel, number: int, waiting: set[int]) -> dict[int, Upload | None]:
-    """One frame of each client that was sent a download; what is no upload counts as none."""
-    uploads: dict[int, Upload | None] = {}
+def _gather(channel: Channel, number: int, waiting: set[int]) -> dict[int, bytes]:
+    """One frame of this round from each client that is waited for, or fewer if the stream ends."""
+    answers: dict[int, bytes] = {}
     while waiting:
         frame = channel.receive()
         if frame is None:
@@ -111,8 +125,8 @@ def _gather(channel: Channel, number: int, waiting: set[int]) -> dict[int, Uploa
         peer, said, payload = frame
         if peer in waiting and said == number:
             waiting.discard(peer)
-            uploads[peer] = _upload(payload)
-    return uploads
+            answers[peer] = payload
+    return answers
 
 
 def _upload(payload: bytes) -> Upload | None:
@@ -139,7 +153,7 @@ def attend(
     while (frame := channel.receive()) is not None:
         _, number, payload = frame
         if not payload or payload.startswith(ASKS):
-            judged = _judged(payload) if payload else runtime.initial
+            judged = _tree(payload[len(ASKS) :]) if payload else runtime.initial
             if runtime.personalised:
                 keep(number, runtime.personal(info, judged, shard(number), memory, number))
             continue
@@ -147,9 +161,8 @@ def attend(
         channel.send(SERVER, number, upload.encode() if upload else b"")
 
 
-def _judged(payload: bytes) -> Tree:
-    arrays = decode_arrays(payload[len(ASKS) :])
-    return {key: np.asarray(array, dtype=np.float32) for key, array in arrays.items()}
+def _tree(data: bytes) -> Tree:
+    return {key: np.asarray(array, dtype=np.float32) for key, array in decode_arrays(data).items()}
 
 
 def main(argv: Sequence[str]) -> int:
@@ -158,18 +171,28 @@ def main(argv: Sequence[str]) -> int:
     spec = JudgeSpec.model_validate_json(box.input("judge.json").read_bytes())
     code = CandidateCode.model_validate_json(box.input("code.json").read_bytes())
     run, strategy = run_of(spec), load_strategy(code, spec.hyperparameters)
-    channel, folder = Channel.inherited(), box.handover("federated")
+    channel = Channel.inherited()
     if argv[0] == "server":
-        facts = ServerFacts.model_validate_json((box.received("shards") / "server.json").read_bytes())
-        model = build_model(spec.model, facts.input_shape, facts.classes)
-        serve(strategy, model, run, facts.samples, channel, lambda r, tree: save_tree(folder, "server", r, tree))
+        _serve(box, spec, strategy, run, channel)
     else:
         client = int(argv[1])
         model, shard = _own_data(box, spec, client)
-        owner = f"client-{client}"
-        attend(strategy, model, run, client, shard, channel, lambda r, tree: save_tree(folder, owner, r, tree))
+        attend(strategy, model, run, client, shard, channel, lambda r, own: channel.send(SERVER, r, encode_arrays(own)))
     channel.stream.close()
     return 0
+
+
+def _serve(box: Box, spec: JudgeSpec, strategy: Strategy, run: RunSpec, channel: Channel) -> None:
+    facts = ServerFacts.model_validate_json((box.received("shards") / "server.json").read_bytes())
+    model, folder = build_model(spec.model, facts.input_shape, facts.classes), box.handover("federated")
+
+    def keep(number: int, tree: Tree) -> None:
+        save_tree(folder, "server", number, tree)
+
+    def keep_own(client: int, number: int, tree: Tree) -> None:
+        save_tree(folder, f"client-{client}", number, tree)
+
+    serve(strategy, model, run, facts.samples, channel, keep, keep_own)
 
 
 def _own_data(box: Box, spec: JudgeSpec, client: int) -> tuple[Model, Callable[[int], Shard]]:
