@@ -53,7 +53,7 @@ def _code(name: str, array: NDArray[np.generic]) -> int:
 
 
 def decode_arrays(data: bytes) -> Arrays:
-    """The inverse of `encode_arrays`; arrays are read-only views. Raises `MessageError`."""
+    """The inverse of `encode_arrays`; the arrays own their memory. Raises `MessageError`."""
     reader = _Reader(data)
     arrays = dict(reader.array() for _ in range(reader.unpack(_COUNT)[0]))
     reader.end()
@@ -83,7 +83,7 @@ class _Reader:
             raise MessageError("message holds an array whose name is no text") from error
         shape = struct.unpack(f"<{axes}I", self.take(4 * axes))
         raw = self.take(math.prod(shape) * _DTYPES[code].itemsize)
-        return name, np.frombuffer(raw, dtype=_DTYPES[code]).reshape(shape)
+        return name, np.frombuffer(raw, dtype=_DTYPES[code]).reshape(shape).copy()
 
     def end(self) -> None:
         if self.at != len(self.data):
