@@ -94,8 +94,9 @@ def _document(found: Sequence[AnyResource], single: bool) -> Any:
 
 def _tables(found: Sequence[AnyResource], *, wide: bool, heading: bool) -> None:
     """One table a kind; columns of different kinds do not mix."""
-    if not found and heading:
+    if not found:
         print("No resources found.")
+        return
     tables = [
         rows for kind in KINDS if (rows := [row(one, now(), wide=wide) for one in found if type(one) is kind.model])
     ]

@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from fedwright_crds.manifests import ManifestError, changed_fields, load_manifests
 from pydantic import ValidationError
 
 from fedwright_crds.base import canonical
 from fedwright_crds.candidate import Candidate
+from fedwright_crds.deployment import Deployment
+from fedwright_crds.intent import changed_fields
+from fedwright_crds.manifests import ManifestError, load_manifests
 from fedwright_crds.meta import Resource
 from fedwright_crds.request import FLStrategyRequest, RequestSpec
 from fedwright_operator.cli.ending import Refusal
@@ -33,8 +35,8 @@ def check(store: Store, resources: Sequence[AnyResource]) -> None:
         present = store.get(type(one), one.metadata.name, one.metadata.namespace)
         if present is not None and present.metadata.deletion_timestamp:
             raise Refusal(f"{called(one)} is being deleted; wait until it is gone, or choose another name")
-        if isinstance(present, FLStrategyRequest) and isinstance(one, FLStrategyRequest):
-            _merged(present, one)
+        if present is not None and (changed := _frozen_changes(present, one)):
+            raise Refusal(_frozen(present, changed))
 
 
 def apply_all(home: Home, resources: Sequence[AnyResource]) -> list[tuple[AnyResource, str]]:
@@ -55,23 +57,33 @@ def _apply(store: Store, wanted: AnyResource) -> tuple[AnyResource, str]:
 
 
 def _with_spec(present: R, wanted: R) -> R:
+    if changed := _frozen_changes(present, wanted):  # someone was quicker since it was checked
+        raise Refusal(_frozen(present, changed))
     spec = wanted.spec
     if isinstance(present, FLStrategyRequest) and isinstance(wanted, FLStrategyRequest):
-        spec = _merged(present, wanted)
+        spec = wanted.spec.model_copy(update=_kept_intent(present.spec, wanted.spec))
     metadata = present.metadata.model_copy(
         update={"labels": wanted.metadata.labels, "annotations": wanted.metadata.annotations}
     )
     return revalidated(present, metadata=metadata, spec=spec)
 
 
-def _merged(present: FLStrategyRequest, wanted: FLStrategyRequest) -> RequestSpec:
-    """The new spec with intent that it does not speak of as it is. Refuses to change what is frozen."""
-    if present.status.frozen_spec and (changed := changed_fields(present.spec, wanted.spec)):
-        raise Refusal(
-            f"{', '.join(changed)}: planning of {present.metadata.name} has begun, so this cannot change; "
-            "put it back, or apply the request under another name"
-        )
-    return wanted.spec.model_copy(update=_kept_intent(present.spec, wanted.spec))
+def _frozen_changes(present: AnyResource, wanted: AnyResource) -> list[str]:
+    """Fields that may not change any more, and would."""
+    if isinstance(present, FLStrategyRequest) and isinstance(wanted, FLStrategyRequest):
+        return changed_fields(present.spec, wanted.spec) if present.status.frozen_spec else []
+    if isinstance(present, Deployment) and isinstance(wanted, Deployment):
+        before, after = present.spec.to_wire(), wanted.spec.to_wire()
+        return [f"spec.{name}" for name in ("federation", "package", "rounds") if before[name] != after[name]]
+    return []
+
+
+def _frozen(present: AnyResource, changed: Sequence[str]) -> str:
+    begun = "planning" if isinstance(present, FLStrategyRequest) else "deployment"
+    return (
+        f"{', '.join(changed)}: {begun} of {called(present)} has begun, so this cannot change; "
+        "put it back, or apply it under another name"
+    )
 
 
 def _kept_intent(present: RequestSpec, wanted: RequestSpec) -> dict[str, Any]:
