@@ -24,7 +24,6 @@ class TeacherAndStudent(View):
     width: float = 0.5
 
     features = frozenset({"private-keys"})
-    needs = frozenset({"features", "width"})
 
     def model(self, base: Model) -> Model:
         if not isinstance(base, Sequential):
@@ -91,7 +90,7 @@ class MutualDistillation(LossTerm):
 
     weight: float = 1.0
 
-    needs = frozenset({"teacher"})
+    needs = frozenset({"teacher", "features"})
     cohort = True
 
     def __call__(self, step: Step) -> Tensor:

@@ -4,23 +4,28 @@ Running statistics of norm layers are used as they are and never refreshed, neit
 batches would spoil them.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from fedwright_federation.algorithm import (
     Aggregate,
     Arrays,
+    ClientInfo,
     Codec,
     Finish,
     LocalJob,
+    LocalPlan,
     LocalUpdate,
     Model,
     Named,
+    Phase,
     Round,
+    Schedule,
     Tensors,
     Tree,
 )
@@ -28,6 +33,17 @@ from fedwright_federation.algorithm.neutral import cross_entropy
 from fedwright_federation.algorithm.tree import zeros_like
 
 SYNTHETIC = "synthetic"
+
+
+@dataclass(frozen=True)
+class Exactly(Schedule):
+    """So many steps for everyone, whatever the training says: matching is counted in steps of its own."""
+
+    steps: int = 100
+
+    def plan(self, client: ClientInfo, round: Round) -> LocalPlan:
+        del round
+        return LocalPlan((Phase(self.steps if client.samples else 0),))
 
 
 @dataclass(frozen=True)
@@ -42,9 +58,8 @@ class DistributionMatching(LocalUpdate):
     """
 
     per_class: int = 10
-    steps: int = 200
     lr: float = 1.0
-    radius: float = 1.0
+    radius: float = 5.0
     batch_size: int = 64
     from_real: bool = False
 
@@ -52,18 +67,16 @@ class DistributionMatching(LocalUpdate):
     needs = frozenset({"features"})
 
     def run(self, job: LocalJob) -> Named:
-        labels = np.unique(job.y.numpy())
-        held = [job.x[job.y == int(label)] for label in labels]
-        samples = [self._begin(real, job.rng).requires_grad_() for real in held]
-        for _ in range(self.steps):
-            weights = near(job.weights, self.radius, job.model, job.rng)
-            with torch.enable_grad():
-                gaps = [self._gap(job, weights, real, own) for real, own in zip(held, samples, strict=True)]
-                gradients = torch.autograd.grad(torch.stack(gaps).sum(), samples)
-            for own, gradient in zip(samples, gradients, strict=True):
-                own.data.sub_(gradient, alpha=self.lr)
-        made = torch.cat(samples).detach().numpy()
-        return {SYNTHETIC: {"x": made, "y": labels.repeat(self.per_class).astype(np.float32)}}
+        y = job.y.numpy()
+        rows = [np.flatnonzero(y == label) for label in np.unique(y)]
+        samples = torch.cat([self._begin(job.x[torch.from_numpy(own)], job.rng) for own in rows]).requires_grad_()
+        for walk in job.walks():
+            for _ in range(walk.steps):
+                with torch.enable_grad():
+                    (gradient,) = torch.autograd.grad(self._gap(job, rows, samples), samples)
+                samples.data.sub_(gradient, alpha=self.lr * walk.lr_factor)
+        labels = np.unique(y).repeat(self.per_class).astype(np.float32)
+        return {SYNTHETIC: {"x": samples.detach().numpy(), "y": labels}}
 
     def _begin(self, real: Tensor, rng: np.random.Generator) -> Tensor:
         if self.from_real:
@@ -72,18 +85,21 @@ class DistributionMatching(LocalUpdate):
         noise = torch.from_numpy(rng.standard_normal((self.per_class, *real.shape[1:])).astype(np.float32))
         return real.mean(0) + noise * real.std(0, correction=0)
 
-    def _gap(self, job: LocalJob, weights: Tensors, real: Tensor, own: Tensor) -> Tensor:
-        chosen = job.rng.permutation(len(real))[: self.batch_size]
+    def _gap(self, job: LocalJob, rows: Sequence[NDArray[np.intp]], samples: Tensor) -> Tensor:
+        """The sum over classes, at one draw of the weights."""
+        weights = near(job.weights, self.radius, job.model, job.rng)
+        drawn = [job.rng.permutation(own)[: self.batch_size] for own in rows]
         with torch.no_grad():
-            goal = moments(job.model, weights, real[torch.from_numpy(chosen)])
-        features, logits = moments(job.model, weights, own)
-        return (features - goal[0]).square().sum() + (logits - goal[1]).square().sum()
+            real = outputs(job.model, weights, job.x[torch.from_numpy(np.concatenate(drawn))])
+            goals = torch.stack([part.mean(0) for part in torch.split(real, [len(part) for part in drawn])])
+        made = outputs(job.model, weights, samples)
+        return (made.view(len(rows), self.per_class, -1).mean(1) - goals).square().sum()
 
 
-def moments(model: Model, weights: Tensors, x: Tensor) -> tuple[Tensor, Tensor]:
-    """The batch's mean features and mean logits."""
+def outputs(model: Model, weights: Tensors, x: Tensor) -> Tensor:
+    """[B, features + classes]: the last features and the logits, side by side."""
     out = model.forward(weights, x, train=False)
-    return out.features[-1].mean(0), out.logits.mean(0)
+    return torch.cat([out.features[-1].flatten(1), out.logits], dim=1)
 
 
 def near(weights: Tensors, radius: float, model: Model, rng: np.random.Generator) -> Tensors:
@@ -115,10 +131,10 @@ class TrainOnUnion(Finish):
     Xiong et al. 2023, algorithm 1, lines 13 to 16: outside of the ball the samples say nothing of the clients' losses.
     """
 
-    steps: int = 500
+    steps: int = 200
     lr: float = 0.1
     batch_size: int = 64
-    radius: float = 1.0
+    radius: float = 5.0
 
     def finish(self, x: Tree, aggregate: Aggregate, round: Round) -> Tree:
         data = aggregate.reduced.get(SYNTHETIC)

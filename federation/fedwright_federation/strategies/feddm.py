@@ -5,16 +5,16 @@ Xiong, Wang, Cheng, Yu and Hsieh, "FedDM: Iterative Distribution Matching for Co
 """
 
 from fedwright_federation.algorithm import Strategy
-from fedwright_federation.parts.synthetic import SYNTHETIC, DistributionMatching, NoUpdate, TrainOnUnion
+from fedwright_federation.parts.synthetic import SYNTHETIC, DistributionMatching, Exactly, NoUpdate, TrainOnUnion
 from fedwright_federation.parts.widths import SendMeasured
 
 
 def feddm(
     per_class: int = 10,
     radius: float = 5.0,
-    match_steps: int = 200,
+    match_steps: int = 100,
     match_lr: float = 1.0,
-    server_steps: int = 500,
+    server_steps: int = 200,
     server_lr: float = 0.1,
     from_real: int = 0,
 ) -> Strategy:
@@ -28,7 +28,8 @@ def feddm(
     return Strategy(
         name="FedDM",
         upload=NoUpdate(),
-        local=DistributionMatching(per_class, match_steps, match_lr, radius, from_real=bool(from_real)),
+        schedule=Exactly(match_steps),
+        local=DistributionMatching(per_class, match_lr, radius, from_real=bool(from_real)),
         states=(SendMeasured(SYNTHETIC, "concat"),),
         finish=TrainOnUnion(server_steps, server_lr, radius=radius),
         hyperparameters={
