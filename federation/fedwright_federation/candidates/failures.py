@@ -3,8 +3,10 @@
 A fault is a value for the report, never a crash of the platform. Nothing here imports torch.
 """
 
-from collections.abc import Iterable
-from traceback import FrameSummary, extract_tb
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from traceback import FrameSummary, TracebackException, extract_tb
 
 from fedwright_crds.documents import CheckFailure
 
@@ -35,11 +37,35 @@ def from_exception(check: str, error: BaseException) -> CheckFailure:
     return failure(check, describe(error), file, place.lineno if place else None)
 
 
-def describe(error: BaseException) -> str:
-    """The error's type and text; an error whose own text raises is named by type alone."""
+@contextmanager
+def blame(check: str) -> Iterator[None]:
+    """Whatever is raised within becomes a CandidateError of this check, SystemExit and the like included.
+
+    A RuntimeError or ValueError about sizes is told as `Shape`.
+    """
     try:
-        return f"{type(error).__name__}: {error}"
-    except Exception:
+        yield
+    except CandidateError:
+        raise
+    except SyntaxError as error:
+        text = f"{error.msg}: {(error.text or '').strip()}"
+        file = (error.filename or "").removeprefix(PREFIX)
+        raise CandidateError(failure("Syntax", text, file, error.lineno)) from error
+    except BaseException as error:
+        told = describe(error)
+        name = "Shape" if check == "Simulation" and _SIZES.search(told) else check
+        raise CandidateError(from_exception(name, error)) from error
+
+
+_SIZES = re.compile(r"\bshapes?\b|size of tensor|size mismatch|broadcast|must match the size|dimension", re.IGNORECASE)
+
+
+def describe(error: BaseException) -> str:
+    """The error's type and text, with the interpreter's own suggestion where it has one."""
+    try:
+        lines = TracebackException.from_exception(error, limit=0).format_exception_only()
+        return "".join(lines).strip() or type(error).__name__
+    except Exception:  # its own text may raise
         return type(error).__name__
 
 

@@ -14,7 +14,7 @@ from types import ModuleType
 
 from fedwright_crds.documents import CandidateCode
 from fedwright_federation.algorithm import Strategy
-from fedwright_federation.candidates.failures import PACKAGE, PREFIX, CandidateError, failure, from_exception
+from fedwright_federation.candidates.failures import PACKAGE, PREFIX, CandidateError, blame, failure
 
 
 class _Source(InspectLoader):
@@ -62,14 +62,8 @@ def import_candidate(code: CandidateCode, module: str = "strategy") -> ModuleTyp
 
 def import_more(module: str) -> ModuleType:
     """Another module of the candidate that is imported already."""
-    try:
+    with blame("Import"):
         return import_module(f"{PACKAGE}.{module}")
-    except SyntaxError as error:
-        file = (error.filename or "").removeprefix(PREFIX)
-        text = f"{error.msg}: {(error.text or '').strip()}"
-        raise CandidateError(failure("Syntax", text, file, error.lineno)) from error
-    except Exception as error:
-        raise CandidateError(from_exception("Import", error)) from error
 
 
 def load_strategy(code: CandidateCode, hyperparameters: Mapping[str, float]) -> Strategy:
@@ -87,10 +81,8 @@ def build(module: ModuleType, hyperparameters: Mapping[str, float]) -> Strategy:
         raise CandidateError(
             failure("Layout", "build(hyperparameters) is missing; define it at the top level", "strategy.py")
         )
-    try:
+    with blame("Build"):
         strategy = make(dict(hyperparameters))
-    except Exception as error:
-        raise CandidateError(from_exception("Build", error)) from error
     if not isinstance(strategy, Strategy):
         text = f"build returned {type(strategy).__name__}; return a Strategy"
         raise CandidateError(failure("Build", text, "strategy.py"))

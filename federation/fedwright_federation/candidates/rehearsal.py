@@ -1,0 +1,155 @@
+"""A tiny federation for contract tests: a few clients with random samples of the task's shape, a few rounds.
+
+It runs a strategy in the ways in which the platform may run it, so that their results can be compared. It knows nothing of
+the task's data.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedwright_crds.documents import Contract
+from fedwright_federation.algorithm import Model, Named, Report, Round, Strategy, Training, Tree, Weighting, Weights
+from fedwright_federation.simulation.client import Assignment, ClientRuntime
+from fedwright_federation.simulation.clock import draw_devices
+from fedwright_federation.simulation.engine import Executor, Simulation
+from fedwright_federation.simulation.memory import ClientMemory
+from fedwright_federation.simulation.messages import Download, Upload
+from fedwright_federation.simulation.run import Checkpoint, RunSpec, Shard
+from fedwright_federation.simulation.server import RoundReport, ServerRuntime
+
+CLIENTS = 4
+ROUNDS = 3
+"""One more than two, so that a client which was left out comes back to its state."""
+SAMPLES = 12
+SEED = 20
+
+Build = Callable[[], Strategy]
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """What all runs of one candidate share."""
+
+    model: Model
+    shards: tuple[Shard, ...]
+    run: RunSpec
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run left: the global model, everyone's judged model, and each round's report."""
+
+    x: Tree
+    checkpoint: Checkpoint
+    reports: tuple[RoundReport, ...]
+
+
+def rehearsal(contract: Contract, model: Model) -> Rehearsal:
+    """Clients hold two labels each, on devices of the task's kind, and none has a deadline to miss."""
+    asked = contract.task.training
+    training = Training(
+        ROUNDS, participation=0.75, steps=3, batch_size=min(asked.batch_size, 8), weight_decay=asked.weight_decay
+    )
+    devices = contract.task.devices.model_copy(update={"round_deadline_seconds": None})
+    shards = tuple(_shard(contract, client) for client in range(CLIENTS))
+    return Rehearsal(model, shards, RunSpec(training, CLIENTS, seed=SEED, devices=devices))
+
+
+def _shard(contract: Contract, client: int) -> Shard:
+    rng = np.random.default_rng(np.random.SeedSequence([SEED, client]))
+    x = rng.normal(size=(SAMPLES, *contract.input_shape)).astype(np.float32)
+    y = (client + np.arange(SAMPLES) % 2) % contract.classes
+    return Shard(x, y.astype(np.int64))
+
+
+def pooled(strategy: Strategy, given: Rehearsal, executor: Executor) -> Outcome:
+    """All clients in one process."""
+    simulation = Simulation(strategy, given.model, given.shards, given.run, executor)
+    reports = tuple(simulation.step() for _ in range(ROUNDS))
+    return Outcome(dict(simulation.server.x), simulation.checkpoint(), reports)
+
+
+def apart(builds: Sequence[Build], given: Rehearsal, watched: "Watch | None" = None) -> Outcome:
+    """The server (first build) and each client with a strategy of its own; all that passes or is kept goes as bytes.
+
+    What a client remembers, what the server holds and every message is written down and read back in each round.
+    """
+    server_build, *client_builds = builds
+    devices = draw_devices(given.run.devices, [SAMPLES] * CLIENTS, given.run.seed)
+    strategy = watched.over(server_build()) if watched else server_build()
+    server = ServerRuntime(strategy, given.model, given.run, devices)
+    clients = [ClientRuntime(build(), given.model, given.run) for build in client_builds]
+    kept: dict[int, Tree] = {}
+    reports = []
+    for number in range(1, ROUNDS + 1):
+        uploads: dict[int, Upload | None] = {}
+        for i, download in server.configure(number).items():
+            memory = ClientMemory.from_tree(_rewritten(kept[i])) if i in kept else None
+            given_i = Assignment(devices[i], _received(download), given.shards[i], memory)
+            upload, memory = clients[i].train(given_i)
+            uploads[i] = Upload.decode(upload.encode()) if upload else None
+            if memory is not None:
+                kept[i] = memory.to_tree()
+        reports.append(server.aggregate(number, uploads))
+        server.restore({key: value.copy() for key, value in server.state().items()})
+    return Outcome(dict(server.x), Checkpoint(ROUNDS, server.judged(), {}), tuple(reports))
+
+
+def _received(download: Download) -> Download:
+    """As bytes and back, with arrays of its own: those of a decoded message are read-only."""
+    decoded = Download.decode(download.encode())
+    published = {name: {k: v.copy() for k, v in tree.items()} for name, tree in decoded.published.items()}
+    return replace(decoded, model={key: value.copy() for key, value in decoded.model.items()}, published=published)
+
+
+def _rewritten(tree: Tree) -> Tree:
+    return {key: np.frombuffer(v.tobytes(), dtype=np.float32).reshape(v.shape).copy() for key, v in tree.items()}
+
+
+@dataclass(frozen=True)
+class _Watched(Weighting):
+    """A weighting that writes down what it gave."""
+
+    inner: Weighting
+    seen: list[tuple[int, Weights]]
+
+    @property
+    def features(self) -> frozenset[str]:
+        return self.inner.features
+
+    def start(self, round: Round) -> Named:
+        return self.inner.start(round)
+
+    def weigh(self, reports: Sequence[Report], state: Named, round: Round) -> tuple[Weights, Named]:
+        weights, state = self.inner.weigh(reports, state, round)
+        self.seen.append((len(reports), weights))
+        return weights, state
+
+
+class Watch:
+    """Collects the weights of every round."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[int, Weights]] = []
+
+    def over(self, strategy: Strategy) -> Strategy:
+        return replace(strategy, weighting=_Watched(strategy.weighting, self.seen))
+
+
+def largest_difference(left: Tree, right: Tree) -> float:
+    """Largest |a - b| / max(1, |a|) over all coordinates; infinite where keys or shapes differ."""
+    if left.keys() != right.keys() or any(left[key].shape != right[key].shape for key in left):
+        return float("inf")
+    return max((_gap(left[key], right[key]) for key in left), default=0.0)
+
+
+def _gap(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
+    if not a.size:
+        return 0.0
+    gap = np.abs(a.astype(np.float64) - b) / np.maximum(1.0, np.abs(a))
+    return float(np.nan_to_num(gap, nan=np.inf).max())
+
+
