@@ -19,12 +19,11 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from fedwright_boxes import landlock, limits, parcel, stream, syscalls
-from fedwright_boxes.limits import INODES, SHARED_MEMORY_BYTES, Limits
+from fedwright_boxes.limits import INODES, SHARED_MEMORY_BYTES
+from fedwright_boxes.protocol import READY, START, Item
 
 STDIN, STDOUT, STDERR, RESULT, CHANNEL, NOTE, PARCEL, GO, PROC = range(9)
 _ABOVE = 64
-READY = b"ok"
-START = b"g"
 _CRASHED = 1
 _NOBODY = 65534
 _SEED = 0
@@ -40,16 +39,6 @@ class Walls:
     filter: bytes
     data_bytes: int
     environment: dict[str, str]
-
-
-@dataclass(frozen=True)
-class Item:
-    """One request. It stays in memory that later cells inherit, so it says nothing of the work."""
-
-    limits: Limits
-    root: str
-    user: int
-    has_channel: bool
 
 
 def live(item: Item, walls: Walls, given: list[int], proc: int) -> NoReturn:

@@ -61,7 +61,8 @@ def _hierarchy() -> _Hierarchy | None:
             places = [_below(mounts[name], own[name]) for name in ("memory", "pids")]
             return _Hierarchy(1, *places) if all(os.access(place, os.W_OK) for place in places) else None
         if "unified" in mounts:
-            return _unified(_below(mounts["unified"], own["unified"]))
+            place = unified_place(_below(mounts["unified"], own["unified"]))
+            return _Hierarchy(2, place, place) if place else None
     except (OSError, KeyError, ValueError):
         pass
     return None
@@ -73,12 +74,12 @@ def _below(mount: Path, group: str) -> Path:
     return place if place.is_dir() else mount
 
 
-def _unified(own: Path) -> _Hierarchy | None:
+def unified_place(own: Path) -> Path | None:
     """A group with processes in it has no groups with limits below: then the new ones are made beside it."""
     for place in (own, own.parent):
         control = place / "cgroup.subtree_control"
-        if control.exists() and {"memory", "pids"} <= set(control.read_text().split()) and os.access(place, os.W_OK):
-            return _Hierarchy(2, place, place)
+        if control.exists() and {"memory", "pids"} <= set(control.read_text().split()):
+            return place if all(os.access(path, os.W_OK) for path in (place, place / "cgroup.procs")) else None
     return None
 
 

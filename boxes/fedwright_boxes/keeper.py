@@ -11,8 +11,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from fedwright_boxes import bubblewrap
-from fedwright_boxes.cell import Item
 from fedwright_boxes.profiles import BASE_ENVIRONMENT, Profile
+from fedwright_boxes.protocol import Item
 
 START_SECONDS = 180.0
 _ANSWER_SECONDS = 30.0

@@ -57,6 +57,7 @@ class Profile:
 
 
 _JUDGING = "fedwright_federation.judging"
+_ROLES = ("plan", "code", "debug", "reflect", "review", "tune")
 _ALL = (
     "fedwright_crds",
     "fedwright_boxes",
@@ -92,6 +93,7 @@ PROFILES = {
         distributions=None,
         environment=_LIBRARY_ENVIRONMENT,
         imports=("optuna", "fedwright_crds.documents"),
+        programs=("fedwright_agents.catalogue_mind", *(f"fedwright_agents.programs.{role}" for role in _ROLES)),
         network=True,
     ),
     BoxKind.PLATFORM: Profile(

@@ -19,11 +19,10 @@ from pathlib import Path
 from typing import Protocol
 
 from fedwright_boxes import memory, parcel
-from fedwright_boxes.cell import READY, START, Item
 from fedwright_boxes.groups import Group
 from fedwright_boxes.keeper import Zygote, ZygoteError
 from fedwright_boxes.limits import Limits
-from fedwright_boxes.zygote import END
+from fedwright_boxes.protocol import END, READY, START, Item
 from fedwright_crds.work import MIB, Reason
 
 _TEXT_KEPT = 4096

@@ -13,18 +13,15 @@ import os
 import platform
 import select
 import socket
-import struct
 import sys
 import tempfile
 from typing import Any
 
 from fedwright_boxes import seccomp, syscalls, warmup
-from fedwright_boxes.cell import Item, Walls, live
+from fedwright_boxes.cell import Walls, live
 from fedwright_boxes.limits import Limits
+from fedwright_boxes.protocol import END, MESSAGE_BYTES, Item
 
-END = struct.Struct("<idq")
-"""Wait status, CPU seconds, greatest resident size in KiB of the cell's processes."""
-MESSAGE_BYTES = 64 * 1024
 _MOST_DESCRIPTORS = 8
 
 

@@ -5,11 +5,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOM = Path(__file__).parent
 SCENARIOS = ("test_escapes.py", "test_contract.py", "test_fleet.py", "test_lifecycle.py")
 NOBODY = 65534
 
 
+@pytest.mark.slow
 def test_every_scenario_holds_for_a_plain_user(tmp_path: Path) -> None:
     """Run by a plain user, the scenarios beside this one are that already."""
     if os.geteuid() != 0:
@@ -19,9 +22,9 @@ def test_every_scenario_holds_for_a_plain_user(tmp_path: Path) -> None:
     os.chown(folder, NOBODY, NOBODY)
     for parent in (folder, *folder.parents[:3]):
         parent.chmod(0o755)
-    pytest = [sys.executable, "-B", "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--basetemp={folder}/tmp"]
+    suite = [sys.executable, "-B", "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--basetemp={folder}/tmp"]
     ran = subprocess.run(
-        [sys.executable, str(ROOM / "as_user.py"), *pytest, *(str(ROOM / name) for name in SCENARIOS)],
+        [sys.executable, str(ROOM / "as_user.py"), *suite, *(str(ROOM / name) for name in SCENARIOS)],
         cwd=ROOM.parents[1],
         env={**os.environ, "HOME": str(folder), "TMPDIR": str(folder), "HYPOTHESIS_STORAGE_DIRECTORY": str(folder)},
         capture_output=True,
