@@ -1,5 +1,6 @@
 """The entry point: all commands under one name, and what becomes of their exceptions."""
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -8,7 +9,7 @@ import typer
 
 from fedwright_operator.cli import apply, delete, get, intent, logs, report, run
 from fedwright_operator.cli.describe import describe
-from fedwright_operator.cli.ending import BAD_INPUT, INTERRUPTED, Refusal
+from fedwright_operator.cli.ending import BAD_INPUT, FAILED, INTERRUPTED, Refusal
 from fedwright_operator.local.home import HomeIsDriven
 from fedwright_operator.local.store import StoreError
 
@@ -52,4 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (Refusal, StoreError, HomeIsDriven) as refused:
         print(f"fedwright: {refused}", file=sys.stderr)
         return BAD_INPUT
+    except BrokenPipeError:
+        # Whoever read our output has seen enough; Python would complain once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
     return status if isinstance(status, int) else 0

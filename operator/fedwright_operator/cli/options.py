@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from fedwright_operator.cli.ending import Refusal
 from fedwright_operator.local.home import Home
 
 HomeFolder = Annotated[
@@ -29,7 +30,10 @@ class Output(StrEnum):
 
 
 def home_at(folder: Path) -> Home:
-    return Home(folder.expanduser())
+    root = folder.expanduser()
+    if root.exists() and not root.is_dir():
+        raise Refusal(f"--home: {root} is not a folder; name one, or one that is still to be made")
+    return Home(root)
 
 
 def given_options(home: Path, namespace: str) -> str:

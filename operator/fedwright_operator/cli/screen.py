@@ -92,15 +92,16 @@ class PlainScreen(AbstractContextManager["PlainScreen"]):
         self._console = console
         self._phase = ""
         self._ended: set[str] = set()
-        self._said = 0.0
+        self._looked = self._said = 0.0
 
     def __exit__(self, *_: object) -> None:
         return None
 
     def due(self) -> bool:
-        return True
+        return time.monotonic() - self._looked >= REDRAW_SECONDS
 
     def show(self, snapshot: Snapshot) -> None:
+        self._looked = time.monotonic()
         for one in snapshot.candidates:
             if one.status.phase.terminal and one.metadata.name not in self._ended:
                 self._ended.add(one.metadata.name)

@@ -197,6 +197,12 @@ def test_a_home_without_anything_says_so_and_is_not_made(words: str, fedwright: 
     assert not home.exists()
 
 
+def test_a_home_that_is_a_file(fedwright: Person, manifest: Manifest, home: Path) -> None:
+    home.write_text("")
+    answer = fedwright("run", manifest())
+    assert answer.status == 2 and f"--home: {home} is not a folder" in answer.error
+
+
 @pytest.mark.parametrize("words", ["frobnicate", "run", "get --outptu json", "get -o xml"])
 def test_the_usage_is_bad_input_too(words: str, fedwright: Person) -> None:
     assert fedwright(*words.split()).status == 2

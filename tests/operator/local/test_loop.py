@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,10 +16,11 @@ from fedwright_crds.request import FLStrategyRequest, RequestPhase
 from fedwright_crds.work import Outcome, Work, WorkResult
 from fedwright_operator.local.artifacts import Artifacts
 from fedwright_operator.local.home import Home, HomeIsDriven
-from fedwright_operator.local.loop import Loop
+from fedwright_operator.local.loop import RESYNC_SECONDS, Loop
 from fedwright_operator.local.releases import Releases
 from fedwright_operator.local.scheduler import Execute
 from fedwright_operator.local.store import Store
+from fedwright_operator.reconcile.api import Observed, Plan
 
 MakeLoop = Callable[..., Loop]
 
@@ -54,6 +56,24 @@ def test_drives_a_request_to_its_answer(make_loop: MakeLoop) -> None:
     starts = [json.loads(line)["id"] for line in loop.works.starts.read_text().splitlines()]
     assert len(starts) == len(set(starts)) == 1 + 4 * STEPS_EACH
     assert set(loop.works) == set(starts)
+
+
+def test_work_that_finishes_while_a_plan_is_made_is_not_overlooked(home: Home) -> None:
+    """The plan did not see it, so the next pass must, and not only when all is planned anew."""
+
+    def waits_for_running_work(observed: Observed[Candidate]) -> Plan[Candidate]:
+        made = PLANNERS.candidate(observed)
+        wait_for(lambda: not loop.scheduler.running())
+        return made
+
+    planners = replace(PLANNERS, candidate=waits_for_running_work)
+    boxes = SmallBoxes(Artifacts(home.artifacts), 0.01)
+    loop = Loop(home, planners, boxes.run, IMAGES, Releases(home.federations))
+    loop.store.create(request(candidates=2))
+    began = time.monotonic()
+    loop.run(lambda: settled(loop))
+    loop.close()
+    assert time.monotonic() - began < RESYNC_SECONDS / 2
 
 
 def test_runs_no_more_at_one_time_than_the_request_has_slots(make_loop: MakeLoop, home: Home) -> None:
