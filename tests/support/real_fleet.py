@@ -53,7 +53,7 @@ class RealFleet:
     def kill(self, name: str) -> None:
         """SIGKILL one of its processes, or the `ServerApp`."""
         pids = self.status.pids
-        found = [pids[name]] if name in pids else [pid for pid in children_of(pids["serverapp"])]
+        found = [pids[name]] if name in pids else children_of(pids["serverapp"])
         assert found, f"there is no {name} to kill"
         os.kill(found[0], signal.SIGKILL)
 

@@ -31,6 +31,7 @@ from flwr.supercore.tls import validate_and_resolve_root_certificates
 from flwr.superlink.runtime import run_serverapp
 from flwr.supernode.runtime.run_clientapp import run_clientapp
 
+from fedwright_federation.flower.haste import hasten_objects
 from fedwright_federation.flower.processes import reap, signal_group, spawn
 
 POLL_SECONDS = 0.2
@@ -79,6 +80,7 @@ class ForkExecutor(SubprocessExecutor):
 
 def serve(endpoint: Endpoint) -> None:
     """Take tasks from the endpoint and run them, for ever."""
+    hasten_objects()
     os.environ.setdefault(POLL_VARIABLE, str(POLL_SECONDS))
     module = importlib.import_module("flwr.supercore.superexec.run_superexec")
     replaced: Any = module

@@ -7,8 +7,7 @@ from typing import TypeVar
 
 import numpy as np
 import torch
-from flwr.app import Context, Message, MetricRecord, RecordDict
-from flwr.app.typing import MetricRecordValues
+from flwr.app import Context, Message
 from flwr.clientapp import ClientApp
 from numpy.typing import NDArray
 
@@ -36,12 +35,7 @@ def query(message: Message, context: Context) -> Message:
     """Who this node is, for a server that knows it by a random number only."""
     config = context.node_config
     client = _client(config, load(config, read_settings()))
-    about: dict[str, MetricRecordValues] = {
-        "partition": client.id,
-        "samples": client.samples,
-        "capability": client.capability,
-    }
-    return Message(RecordDict({wire.ANSWER: MetricRecord(about)}), reply_to=message)
+    return Message(wire.pack_about(client.id, client.samples, client.capability), reply_to=message)
 
 
 @app.train()

@@ -136,12 +136,10 @@ class Courier:
             if reply.has_error():
                 log("stranger", reason=reply.error.reason)
                 continue
-            about = reply.content.metric_records[wire.ANSWER]
-            client, node = int(str(about["partition"])), reply.metadata.src_node_id
-            self._home[client] = node
-            self._met.add(node)
-            capability = float(str(about["capability"]))
-            known[client] = ClientInfo(client, int(str(about["samples"])), capability=capability)
+            client, samples, capability = wire.unpack_about(reply.content)
+            self._home[client] = reply.metadata.src_node_id
+            self._met.add(reply.metadata.src_node_id)
+            known[client] = ClientInfo(client, samples, capability=capability)
         return known
 
     def _ask(self, strangers: Sequence[int]) -> list[Message]:

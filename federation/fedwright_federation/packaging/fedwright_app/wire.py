@@ -1,4 +1,8 @@
-"""What the app's two sides put into Flower messages: the runtimes' own encoded messages as bytes, and a few numbers."""
+"""What the app's two sides put into Flower messages: the runtimes' own encoded messages as bytes, and a few numbers.
+
+A small message travels inside one ConfigRecord: Flower makes a request of its own for every record, array and chunk, at each
+of three hops. A large one is an ArrayRecord beside it, which Flower cuts into chunks.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,9 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, MetricRecord, RecordDict
 
-ORDER, ANSWER = "order", "answer"
+HEAD = "head"
 QUERY, TRAIN, EVALUATE = "query", "train", "evaluate"
 """Message types. A node answers a query with who it is, the others with what it made and measured."""
+INLINE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -28,25 +33,20 @@ class Order:
 
     def pack(self) -> RecordDict:
         numbers = {"round": self.round, "rounds": self.rounds, "clients": self.clients, "since": self.since}
-        return RecordDict(
-            {
-                ORDER: ConfigRecord({"job": self.job, **numbers}),
-                "download": _pack(self.download),
-                "judged": _pack(self.judged),
-            }
-        )
+        head = ConfigRecord({"job": self.job, **numbers})
+        return _packed(head, {"download": self.download, "judged": self.judged})
 
     @classmethod
     def unpack(cls, content: RecordDict) -> "Order":
-        order, arrays = content.config_records[ORDER], content.array_records
+        head = content.config_records[HEAD]
         return cls(
-            job=str(order["job"]),
-            round=_number(order, "round"),
-            rounds=_number(order, "rounds"),
-            clients=_number(order, "clients"),
-            since=_number(order, "since"),
-            download=_unpack(arrays["download"]),
-            judged=_unpack(arrays["judged"]),
+            job=str(head["job"]),
+            round=int(str(head["round"])),
+            rounds=int(str(head["rounds"])),
+            clients=int(str(head["clients"])),
+            since=int(str(head["since"])),
+            download=_unpacked(content, "download"),
+            judged=_unpacked(content, "judged"),
         )
 
 
@@ -60,21 +60,43 @@ class Answer:
     """`rows` held out, and over them `accuracy` and `loss`; empty where nothing was to be measured."""
 
     def pack(self) -> RecordDict:
-        return RecordDict({ANSWER: MetricRecord(dict(self.measures)), "upload": _pack(self.upload)})
+        names, values = list(self.measures), list(self.measures.values())
+        return _packed(ConfigRecord({"measures": names, "values": values}), {"upload": self.upload})
 
     @classmethod
     def unpack(cls, content: RecordDict) -> "Answer":
-        measures = {name: float(str(value)) for name, value in content.metric_records[ANSWER].items()}
-        return cls(_unpack(content.array_records["upload"]), measures)
+        head = content.config_records[HEAD]
+        names, values = head["measures"], head["values"]
+        if not (isinstance(names, list) and isinstance(values, list)):
+            raise TypeError("an answer names its measures in lists")
+        measures = {str(name): float(str(value)) for name, value in zip(names, values, strict=True)}
+        return cls(_unpacked(content, "upload"), measures)
 
 
-def _pack(message: bytes) -> ArrayRecord:
-    return ArrayRecord({"bytes": Array(np.frombuffer(message, dtype=np.uint8))})
+def pack_about(partition: int, samples: int, capability: float) -> RecordDict:
+    """A node's answer to a query."""
+    return RecordDict({HEAD: MetricRecord({"partition": partition, "samples": samples, "capability": capability})})
 
 
-def _unpack(record: ArrayRecord) -> bytes:
-    return record["bytes"].numpy().tobytes()
+def unpack_about(content: RecordDict) -> tuple[int, int, float]:
+    about = content.metric_records[HEAD]
+    return int(str(about["partition"])), int(str(about["samples"])), float(str(about["capability"]))
 
 
-def _number(record: ConfigRecord, name: str) -> int:
-    return int(str(record[name]))
+def _packed(head: ConfigRecord, messages: Mapping[str, bytes]) -> RecordDict:
+    content = RecordDict({HEAD: head})
+    for name, message in messages.items():
+        if len(message) <= INLINE_BYTES:
+            head[name] = message
+        else:
+            content[name] = ArrayRecord({name: Array(np.frombuffer(message, dtype=np.uint8))})
+    return content
+
+
+def _unpacked(content: RecordDict, name: str) -> bytes:
+    if name in content.array_records:
+        return content.array_records[name][name].numpy().tobytes()
+    inline = content.config_records[HEAD][name]
+    if not isinstance(inline, bytes):
+        raise TypeError(f"{name} is no message")
+    return inline
