@@ -2,24 +2,30 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, StringConstraints
 from pydantic.alias_generators import to_camel
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, core_schema
 
 GROUP = "fedwright.dev"
 VERSION = "v1alpha1"
 API_VERSION = f"{GROUP}/{VERSION}"
 
 Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$", max_length=71)]
-Name = Annotated[
-    str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", min_length=1, max_length=253)
-]
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", min_length=1, max_length=253)]
 Word = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$", min_length=1, max_length=63)
 ]
 Line = Annotated[str, StringConstraints(max_length=1024)]
 Text = Annotated[str, StringConstraints(max_length=16384)]
+Measures = Annotated[dict[Annotated[str, StringConstraints(max_length=63)], float], Field(max_length=64)]
+"""Figures by name."""
+Hyperparameters = Annotated[dict[Annotated[str, StringConstraints(max_length=63)], float], Field(max_length=32)]
+"""Values by hyperparameter."""
 
 
 class Strict(BaseModel):
@@ -40,11 +46,31 @@ class Strict(BaseModel):
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
+@dataclass(frozen=True)
+class KeyedBy:
+    """A list whose entries differ in these fields. Kubernetes merges such lists entry by entry."""
+
+    fields: tuple[str, ...]
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self._differ, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        keys = [to_camel(name) for name in self.fields]
+        return handler(schema) | {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": keys}
+
+    def _differ(self, entries: Sequence[Any]) -> Sequence[Any]:
+        seen: dict[tuple[str, ...], int] = {}
+        for place, entry in enumerate(entries):
+            key = tuple(str(getattr(entry, name)) for name in self.fields)
+            if (first := seen.setdefault(key, place)) != place:
+                raise ValueError(f"entries {first} and {place} are both {'/'.join(key)}; rename or remove one")
+        return entries
+
+
 def canonical(value: Any) -> bytes:
     """JSON with one spelling for each value, so that equal things have equal digests."""
-    return json.dumps(
-        value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False
-    ).encode()
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode()
 
 
 def digest_of(data: bytes) -> str:

@@ -5,11 +5,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from fedwright_crds.base import Digest, Line, Name, Strict, Text, Word
-from fedwright_crds.meta import Condition, Resource, Spent
+from fedwright_crds.base import Digest, Hyperparameters, Line, Measures, Name, Strict, Text, Word
+from fedwright_crds.cluster import cel, cluster_rules, unchanging
+from fedwright_crds.meta import Conditions, Resource, Spent
 
-Value = float
-"""A hyperparameter's value. Choices among names are numbered in the order of `choices`."""
+Constrained = Annotated[dict[Annotated[str, Field(max_length=63)], float], Field(max_length=8)]
+"""Values of the metrics that constraints name, keyed `Metric/Scope`."""
 
 
 class Range(Strict):
@@ -51,7 +52,18 @@ class GrantStage(StrEnum):
     STOP = "Stop"
 
 
+_REACH = str({str(stage): reach for reach, stage in enumerate(GrantStage)})
+
+
 class Grant(Strict):
+    model_config = cluster_rules(
+        cel(
+            f"{_REACH}[self.stage] >= {_REACH}[oldSelf.stage]",
+            "a grant only grows or stops; name a later stage",
+            "stage",
+        )
+    )
+
     stage: GrantStage = GrantStage.PROPOSE
     reason: Line = ""
 
@@ -68,7 +80,7 @@ class CandidateSpec(Strict):
     parts: Annotated[tuple[Part, ...], Field(max_length=32)] = ()
     """What it changes in that recipe."""
     hyperparameters: Annotated[tuple[Range, ...], Field(max_length=32)] = ()
-    fixed: Annotated[dict[str, float], Field(max_length=32)] = Field(default_factory=dict)
+    fixed: Hyperparameters = Field(default_factory=dict)
     salt: Annotated[int, Field(ge=0)] = 0
     grant: Grant = Grant()
     """The request's to write; everything else is immutable."""
@@ -109,11 +121,11 @@ class Attempt(Strict):
 class TrialScore(Strict):
     """One judged run: the objective's value and the constrained metrics, as measured."""
 
-    hyperparameters: Annotated[dict[str, float], Field(max_length=32)]
+    hyperparameters: Hyperparameters
     rounds: int
     seed: int
     value: float | None = None
-    constrained: Annotated[dict[str, float], Field(max_length=8)] = Field(default_factory=dict)
+    constrained: Constrained = Field(default_factory=dict)
     """Values of the request's constraints, keyed `Metric/Scope`."""
     failure: Line = ""
 
@@ -121,24 +133,24 @@ class TrialScore(Strict):
 class CandidateStatus(Strict):
     phase: CandidatePhase = CandidatePhase.PROPOSED
     observed_generation: Annotated[int, Field(ge=0)] = 0
-    conditions: Annotated[tuple[Condition, ...], Field(max_length=16)] = ()
+    conditions: Conditions = ()
     attempts: Annotated[tuple[Attempt, ...], Field(max_length=64)] = ()
     code: Digest | None = None
     """The draft that passed its tests."""
     trials: Annotated[tuple[TrialScore, ...], Field(max_length=512)] = ()
-    best: Annotated[dict[str, float], Field(max_length=32)] = Field(default_factory=dict)
+    best: Hyperparameters = Field(default_factory=dict)
     """Hyperparameters of the best trial so far."""
     first_rung_score: float | None = None
     """Mean of the best configuration's first-rung scores over the selection seeds."""
     first_rung_scores: Annotated[tuple[float, ...], Field(max_length=32)] = ()
-    first_rung_constrained: Annotated[dict[str, float], Field(max_length=8)] = Field(default_factory=dict)
+    first_rung_constrained: Constrained = Field(default_factory=dict)
     score: float | None = None
     """Mean of the objective over the selection seeds at full length."""
     score_spread: float | None = None
     """Standard deviation over the selection seeds."""
     violation: Annotated[float, Field(ge=0)] = 0.0
     """By how much the constraints' margins are passed on the selection split, in margins; 0 is within all of them."""
-    measures: Annotated[dict[str, float], Field(max_length=64)] = Field(default_factory=dict)
+    measures: Measures = Field(default_factory=dict)
     federated: bool | None = None
     """Whether a process per client, each with its own shard alone, gave the same answers; null until tried."""
     finals: Annotated[tuple[Digest, ...], Field(max_length=200)] = ()
@@ -148,6 +160,8 @@ class CandidateStatus(Strict):
 
 class Candidate(Resource):
     """One strategy: its composition, its code by digest, its scores."""
+
+    model_config = cluster_rules(*unchanging(CandidateSpec, but=("grant",)))
 
     kind: Literal["Candidate"] = "Candidate"
     spec: CandidateSpec

@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from fedwright_crds.base import Digest, Line, Name, Strict
-from fedwright_crds.meta import Condition, Resource
+from fedwright_crds.cluster import cluster_rules, unchanging
+from fedwright_crds.meta import Conditions, Resource
 
 
 class DeploymentSpec(Strict):
@@ -33,7 +34,7 @@ class DeploymentPhase(StrEnum):
 class DeploymentStatus(Strict):
     phase: DeploymentPhase = DeploymentPhase.PENDING
     observed_generation: Annotated[int, Field(ge=0)] = 0
-    conditions: Annotated[tuple[Condition, ...], Field(max_length=16)] = ()
+    conditions: Conditions = ()
     run: Line = ""
     round: Annotated[int, Field(ge=0)] = 0
     accuracy: float | None = None
@@ -46,6 +47,8 @@ class DeploymentStatus(Strict):
 
 class Deployment(Resource):
     """A strategy's artifact by digest, submitted to a federation, followed, its model and metrics collected."""
+
+    model_config = cluster_rules(*unchanging(DeploymentSpec, but=("abort", "retryToken")))
 
     kind: Literal["Deployment"] = "Deployment"
     spec: DeploymentSpec

@@ -357,7 +357,10 @@ class Comparison(Strict):
     high: float
     level: float
     p: float
-    """Of the one-sided paired t test, after Holm's correction where several are tested."""
+    """Of the paired t test: two-sided and after Holm's correction for the objective, one-sided for a margin.
+
+    By sign flips where the differences do not vary. `holds` where it is at most `level`.
+    """
     p_sign_flip: float
     fresh_seeds: int
     holds: bool

@@ -1,12 +1,13 @@
 """Federation: a fleet of real Flower nodes that outlives strategies."""
 
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from fedwright_crds.base import Line, Strict, Word
-from fedwright_crds.meta import Condition, Resource
+from fedwright_crds.base import KeyedBy, Line, Strict, Word
+from fedwright_crds.cluster import cel, cluster_rules
+from fedwright_crds.meta import Conditions, Resource
 from fedwright_crds.task import EntryPoint, Task
 
 
@@ -20,11 +21,23 @@ class Placement(StrEnum):
 class NodeData(Strict):
     """How a node loads its own data: a file on the node, the owner's function, or a shard of a known task for trials."""
 
-    path: Line | None = Field(
-        default=None, description="An .npz on the node with x [n, ...] float32 and y [n] int64."
+    model_config = cluster_rules(
+        cel(
+            "[has(self.path), has(self.entryPoint), has(self.task)].filter(given, given).size() == 1",
+            "a node has one source of data; give exactly one of path, entryPoint and task",
+        )
     )
+
+    path: Line | None = Field(default=None, description="An .npz on the node with x [n, ...] float32 and y [n] int64.")
     entry_point: EntryPoint | None = None
     task: Task | None = None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        given = [name for name in ("path", "entry_point", "task") if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError("a node has one source of data; give exactly one of path, entryPoint and task")
+        return self
 
 
 class NodeGroup(Strict):
@@ -35,7 +48,7 @@ class NodeGroup(Strict):
 
 
 class FederationSpec(Strict):
-    groups: Annotated[tuple[NodeGroup, ...], Field(min_length=1, max_length=16)]
+    groups: Annotated[tuple[NodeGroup, ...], Field(min_length=1, max_length=16), KeyedBy(("name",))]
     certificate_days: Annotated[int, Field(ge=1, le=3650)] = 365
 
 
@@ -51,7 +64,7 @@ class FederationPhase(StrEnum):
 class FederationStatus(Strict):
     phase: FederationPhase = FederationPhase.PENDING
     observed_generation: Annotated[int, Field(ge=0)] = 0
-    conditions: Annotated[tuple[Condition, ...], Field(max_length=16)] = ()
+    conditions: Conditions = ()
     nodes_wanted: Annotated[int, Field(ge=0)] = 0
     nodes_connected: Annotated[int, Field(ge=0)] = 0
     address: Line = ""

@@ -5,9 +5,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from fedwright_crds.base import Line, Name, Strict, Text, Word
+from fedwright_crds.base import KeyedBy, Line, Name, Strict, Text, Word
 
-Labels = Annotated[dict[str, Annotated[str, Field(max_length=63)]], Field(max_length=64)]
+Key = Annotated[str, Field(max_length=317)]
+"""A label's or annotation's: a prefix of at most 253 characters, a slash, a name of at most 63."""
+Labels = Annotated[dict[Key, Annotated[str, Field(max_length=63)]], Field(max_length=64)]
+Annotations = Annotated[dict[Key, Annotated[str, Field(max_length=262144)]], Field(max_length=64)]
 
 
 class OwnerReference(Strict):
@@ -25,14 +28,14 @@ class Metadata(Strict):
     name: Name
     namespace: Name = "default"
     labels: Labels = Field(default_factory=dict)
-    annotations: dict[str, str] = Field(default_factory=dict)
-    owner_references: tuple[OwnerReference, ...] = ()
+    annotations: Annotations = Field(default_factory=dict)
+    owner_references: Annotated[tuple[OwnerReference, ...], Field(max_length=64)] = ()
     uid: Line | None = None
     resource_version: Line | None = None
     generation: int | None = None
     creation_timestamp: Line | None = None
     deletion_timestamp: Line | None = None
-    finalizers: tuple[Line, ...] = ()
+    finalizers: Annotated[tuple[Line, ...], Field(max_length=64)] = ()
 
 
 class Truth(StrEnum):
@@ -50,6 +53,9 @@ class Condition(Strict):
     message: Text = ""
     last_transition_time: Line
     observed_generation: Annotated[int, Field(ge=0)] = 0
+
+
+Conditions = Annotated[tuple[Condition, ...], Field(max_length=16), KeyedBy(("type",))]
 
 
 class Spent(Strict):

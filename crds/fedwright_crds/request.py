@@ -5,8 +5,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from fedwright_crds.base import Digest, Line, Name, Strict, Text, Word
-from fedwright_crds.meta import Condition, Resource, Spent
+from fedwright_crds.base import Digest, Hyperparameters, KeyedBy, Line, Name, Strict, Text, Word
+from fedwright_crds.cluster import by_alias, cel, cluster_rules, same
+from fedwright_crds.meta import Conditions, Resource, Spent
 from fedwright_crds.task import Metric, ModelSpec, Scope, Task, measurable
 from fedwright_crds.work import BoxKind
 
@@ -15,7 +16,7 @@ class Objective(Strict):
     metric: Metric = Metric.ACCURACY
     scope: Scope = Scope.GLOBAL
     target_accuracy: Annotated[float, Field(gt=0, lt=1)] | None = Field(
-        default=None, description="For RoundsToTarget: the accuracy to reach."
+        default=None, description="The accuracy to reach, where the objective or a constraint is RoundsToTarget."
     )
 
 
@@ -24,7 +25,7 @@ class Constraint(Strict):
 
     metric: Metric
     scope: Scope = Scope.GLOBAL
-    margin: Annotated[float, Field(ge=0)] = Field(
+    margin: Annotated[float, Field(ge=0, le=1e9)] = Field(
         description="Greatest loss that is still acceptable, in the metric's unit (0.01 accuracy is one point)."
     )
 
@@ -48,7 +49,7 @@ class SeedCandidate(Strict):
 
     name: Annotated[Name, Field(max_length=40)]
     method: Word
-    hyperparameters: Annotated[dict[str, float], Field(max_length=32)] = Field(default_factory=dict)
+    hyperparameters: Hyperparameters = Field(default_factory=dict)
     """Fixed values; what is not named is tuned."""
     salt: Annotated[int, Field(ge=0, le=2**31)] = 0
     """Changes the order of the batches and nothing else."""
@@ -70,13 +71,9 @@ class Search(Strict):
         int,
         Field(ge=0, le=16, description="Methods of the catalogue that are tuned as baselines beside FedAvg."),
     ] = 2
-    candidates: Annotated[tuple[SeedCandidate, ...], Field(max_length=16)] = ()
-    plan_candidates: Annotated[
-        int, Field(ge=0, le=16, description="Compositions that the planner starts with.")
-    ] = 2
-    trials: Annotated[
-        int, Field(ge=1, le=256, description="Hyperparameter trials of each candidate and baseline.")
-    ] = 6
+    candidates: Annotated[tuple[SeedCandidate, ...], Field(max_length=16), KeyedBy(("name",))] = ()
+    plan_candidates: Annotated[int, Field(ge=0, le=16, description="Compositions that the planner starts with.")] = 2
+    trials: Annotated[int, Field(ge=1, le=256, description="Hyperparameter trials of each candidate and baseline.")] = 6
     debug_attempts: Annotated[int, Field(ge=0, le=32)] = 4
     parallel: Annotated[int, Field(ge=1, le=64, description="Units of work at one time.")] = 2
 
@@ -89,9 +86,7 @@ class Judging(Strict):
         int, Field(ge=10, le=200, description="Seeds of the final test on which nothing was selected.")
     ] = 10
     level: Annotated[float, Field(gt=0, le=0.2, description="Greatest chance of a false winner.")] = 0.05
-    first_rung: Annotated[
-        float, Field(ge=0.25, le=1, description="Share of the rounds of a first judgement.")
-    ] = 0.25
+    first_rung: Annotated[float, Field(ge=0.25, le=1, description="Share of the rounds of a first judgement.")] = 0.25
     cascade: bool = Field(default=True, description="False judges every candidate in full.")
     seed: Annotated[int, Field(ge=0, le=2**31)] = 0
 
@@ -165,7 +160,46 @@ class Approval(Strict):
     reason: Line = ""
 
 
+def _unmeasurable(metrics: str, cannot: str, message: str) -> list[dict[str, str]]:
+    """The objective and no constraint is one of these metrics while the task cannot measure it."""
+    return [
+        cel(f"!({cannot}) || !(self.objective.metric in {metrics})", message, "objective.metric"),
+        cel(f"!({cannot}) || !self.constraints.exists(c, c.metric in {metrics})", message, "constraints"),
+    ]
+
+
 class RequestSpec(Strict):
+    model_config = cluster_rules(
+        *_unmeasurable(
+            "['AverageAccuracy', 'Forgetting']",
+            "!has(self.task.continual)",
+            "AverageAccuracy and Forgetting need a continual task; set task.continual or choose another metric",
+        ),
+        *_unmeasurable(
+            "['WorstTenthAccuracy']",
+            "self.task.clients < 20",
+            "WorstTenthAccuracy needs at least 20 clients; raise task.clients or choose Accuracy",
+        ),
+        cel(
+            "(self.objective.metric == 'RoundsToTarget' || self.constraints.exists(c, c.metric == 'RoundsToTarget'))"
+            " == has(self.objective.targetAccuracy)",
+            "objective.targetAccuracy goes with the metric RoundsToTarget; set both or neither",
+            "objective.targetAccuracy",
+        ),
+        cel(
+            "self.budgets.candidates >= 2",
+            "budgets.candidates is too small for FedAvg and one candidate; raise it to at least 2",
+            "budgets.candidates",
+        ),
+        cel(
+            "self.budgets.simulatedRounds >= self.task.training.rounds"
+            " * (2 * self.search.trials + 2 * self.judging.freshSeeds)",
+            "budgets.simulatedRounds is too small for one candidate beside FedAvg; it needs"
+            " task.training.rounds x 2 x (search.trials + judging.freshSeeds)",
+            "budgets.simulatedRounds",
+        ),
+    )
+
     goal: Annotated[Text, Field(min_length=1, description="What is wanted, in plain words.")]
     task: Task
     model: ModelSpec | None = None
@@ -180,8 +214,8 @@ class RequestSpec(Strict):
     interaction: Interaction = Interaction()
     deployment: DeploymentTemplate = DeploymentTemplate()
     # A person's intent; everything above is immutable once planning has begun, save budgets, which may grow.
-    answers: Annotated[tuple[Answer, ...], Field(max_length=32)] = ()
-    approvals: Annotated[tuple[Approval, ...], Field(max_length=32)] = ()
+    answers: Annotated[tuple[Answer, ...], Field(max_length=32), KeyedBy(("question",))] = ()
+    approvals: Annotated[tuple[Approval, ...], Field(max_length=32), KeyedBy(("stage", "digest"))] = ()
     abort: bool = False
     retry_token: Line = ""
 
@@ -193,28 +227,26 @@ class RequestSpec(Strict):
         ]:
             if problem := measurable(self.task, metric):
                 raise ValueError(f"{where}: {problem}")
-        if (self.objective.metric is Metric.ROUNDS_TO_TARGET) != (self.objective.target_accuracy is not None):
-            raise ValueError(
-                "objective.targetAccuracy is given exactly when objective.metric is RoundsToTarget; set both or neither"
-            )
+        return self
+
+    @model_validator(mode="after")
+    def _target_goes_with_its_metric(self) -> Self:
+        metrics = {self.objective.metric, *(one.metric for one in self.constraints)}
+        if (Metric.ROUNDS_TO_TARGET in metrics) != (self.objective.target_accuracy is not None):
+            raise ValueError("objective.targetAccuracy goes with the metric RoundsToTarget; set both or neither")
         return self
 
     @model_validator(mode="after")
     def _budget_holds_one_candidate(self) -> Self:
-        need = (
-            1
-            + self.search.catalogue_methods
-            + len(self.search.candidates)
-            + max(1, self.search.plan_candidates if not self.search.candidates else 0)
-        )
-        if self.budgets.candidates < min(need, 2):
+        if self.budgets.candidates < 2:
             raise ValueError(
                 f"budgets.candidates is {self.budgets.candidates}, too small for FedAvg and one candidate; raise it to at least 2"
             )
         least = self.task.training.rounds * (2 * self.search.trials + 2 * self.judging.fresh_seeds)
         if self.budgets.simulated_rounds < least:
             raise ValueError(
-                f"budgets.simulatedRounds is {self.budgets.simulated_rounds}, too small for one candidate beside FedAvg; raise it to at least {least}"
+                f"budgets.simulatedRounds is {self.budgets.simulated_rounds}, too small for one candidate beside FedAvg; "
+                f"raise it to at least {least}"
             )
         return self
 
@@ -255,12 +287,12 @@ class Question(Strict):
 class RequestStatus(Strict):
     phase: RequestPhase = RequestPhase.PENDING
     observed_generation: Annotated[int, Field(ge=0)] = 0
-    conditions: Annotated[tuple[Condition, ...], Field(max_length=16)] = ()
+    conditions: Conditions = ()
     images: Annotated[dict[BoxKind, Digest], Field(max_length=8)] = Field(default_factory=dict)
     """Pinned at the first reconcile."""
     frozen_spec: Digest | None = None
     """Digest of the immutable part of the spec, once planning has begun."""
-    questions: Annotated[tuple[Question, ...], Field(max_length=32)] = ()
+    questions: Annotated[tuple[Question, ...], Field(max_length=32), KeyedBy(("id",))] = ()
     plan: Digest | None = None
     decision: Digest | None = None
     package: Digest | None = None
@@ -279,8 +311,53 @@ class RequestStatus(Strict):
     finished_at: Line | None = None
 
 
+INTENT = ("answers", "approvals", "abort", "retryToken", "budgets")
+"""Fields of the spec that stay a person's to write once planning has begun; of these, budgets may only grow."""
+
+
+def _once_planned(rule: str, message: str, field: str) -> dict[str, str]:
+    return cel(f"!oldSelf.?status.?frozenSpec.hasValue() || {rule}", message, f"spec.{field}")
+
+
+def _rules_once_planned() -> list[dict[str, str]]:
+    """They stand at the root, since a rule of the spec cannot see the status."""
+    kept = {
+        "answers": "given.question == said.question",
+        "approvals": "given.stage == said.stage && given.digest == said.digest",
+    }
+    return [
+        *(
+            _once_planned(
+                same(name, field),
+                f"spec.{name} cannot change once planning has begun; put it back, or apply the request under another name",
+                name,
+            )
+            for name, field in by_alias(RequestSpec).items()
+            if name not in INTENT
+        ),
+        *(
+            _once_planned(
+                f"self.spec.budgets.{name} >= oldSelf.spec.budgets.{name}",
+                f"spec.budgets.{name} can only grow once planning has begun; raise it",
+                f"budgets.{name}",
+            )
+            for name in by_alias(Budgets)
+        ),
+        *(
+            _once_planned(
+                f"oldSelf.spec.{name}.all(said, self.spec.{name}.exists(given, {key}))",
+                f"spec.{name} can only be added to once planning has begun; put back what was removed",
+                name,
+            )
+            for name, key in kept.items()
+        ),
+    ]
+
+
 class FLStrategyRequest(Resource):
     """A request for a federated-learning strategy."""
+
+    model_config = cluster_rules(*_rules_once_planned())
 
     kind: Literal["FLStrategyRequest"] = "FLStrategyRequest"
     spec: RequestSpec

@@ -6,9 +6,10 @@ from typing import Annotated, Self
 from pydantic import Field, StringConstraints, model_validator
 
 from fedwright_crds.base import Strict
+from fedwright_crds.cluster import cel, cluster_rules
 
 EntryPoint = Annotated[
-    str, StringConstraints(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$", min_length=3, max_length=255)
+    str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_]*$", min_length=3, max_length=255)
 ]
 Fraction = Annotated[float, Field(gt=0, le=1)]
 
@@ -28,7 +29,21 @@ class DataSource(StrEnum):
     """The user's own: a function that returns arrays, run in the judge box."""
 
 
+SAMPLES = {DataSource.DIGITS: 1797, DataSource.BREAST_CANCER: 569, DataSource.MNIST_5K: 5000}
+"""Of the sources whose size is known before they are read."""
+
+_SAMPLES = str({str(source): samples for source, samples in SAMPLES.items()})
+
+
 class Data(Strict):
+    model_config = cluster_rules(
+        cel(
+            "(self.source == 'EntryPoint') == has(self.entryPoint)",
+            "entryPoint is given exactly when source is EntryPoint; set both or neither",
+            "entryPoint",
+        )
+    )
+
     source: DataSource
     entry_point: EntryPoint | None = Field(
         default=None,
@@ -56,9 +71,7 @@ class PartitionKind(StrEnum):
 
 class Partition(Strict):
     kind: PartitionKind = PartitionKind.DIRICHLET
-    alpha: Annotated[float, Field(gt=0, le=1000, description="Dirichlet concentration; small is skewed.")] = (
-        0.5
-    )
+    alpha: Annotated[float, Field(gt=0, le=1000, description="Dirichlet concentration; small is skewed.")] = 0.5
     labels_per_client: Annotated[int, Field(ge=1, le=100)] = 2
     min_samples: Annotated[int, Field(ge=2, le=10000, description="Least training samples of a client.")] = 8
 
@@ -66,9 +79,19 @@ class Partition(Strict):
 class FeatureShift(Strict):
     """Each client sees a*x + b; a is drawn from +-U(scaleLow, scaleHigh), b from N(0, offsetSd), once per client."""
 
+    model_config = cluster_rules(
+        cel("self.scaleLow <= self.scaleHigh", "scaleLow is above scaleHigh; swap them", "scaleLow")
+    )
+
     scale_low: Annotated[float, Field(gt=0, le=100)] = 0.3
     scale_high: Annotated[float, Field(gt=0, le=100)] = 3.0
     offset_sd: Annotated[float, Field(ge=0, le=100)] = 1.5
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.scale_low > self.scale_high:
+            raise ValueError(f"scaleLow is {self.scale_low:g}, above scaleHigh {self.scale_high:g}; swap them")
+        return self
 
 
 class LabelNoise(Strict):
@@ -98,9 +121,9 @@ class Devices(Strict):
 
     profile: DeviceProfile = DeviceProfile.UNIFORM
     straggler_fraction: Annotated[float, Field(ge=0, le=1)] = 0.3
-    steps_per_second: Annotated[
-        float, Field(gt=0, le=1e6, description="Local steps a second of a median device.")
-    ] = 50.0
+    steps_per_second: Annotated[float, Field(gt=0, le=1e6, description="Local steps a second of a median device.")] = (
+        50.0
+    )
     upload_kib_per_second: Annotated[float, Field(gt=0, le=1e9)] = 256.0
     download_kib_per_second: Annotated[float, Field(gt=0, le=1e9)] = 1024.0
     round_deadline_seconds: Annotated[float, Field(gt=0, le=86400)] | None = None
@@ -108,6 +131,14 @@ class Devices(Strict):
 
 class Training(Strict):
     """What all candidates share, so that they differ by strategy alone."""
+
+    model_config = cluster_rules(
+        cel(
+            "!(has(self.localEpochs) && has(self.localSteps))",
+            "localEpochs and localSteps exclude each other; remove one",
+            "localSteps",
+        )
+    )
 
     rounds: Annotated[int, Field(ge=2, le=2000)] = 40
     participation: Fraction = 1.0
@@ -124,6 +155,30 @@ class Training(Strict):
 
 
 class Task(Strict):
+    model_config = cluster_rules(
+        cel(
+            "!has(self.continual) || self.training.rounds >= self.continual.tasks",
+            "training.rounds is less than continual.tasks; raise rounds",
+            "training.rounds",
+        ),
+        cel(
+            "double(self.clients) * self.training.participation >= 1.0",
+            "training.participation leaves less than one client a round; raise participation or clients",
+            "training.participation",
+        ),
+        cel(
+            f"!(self.data.source in {_SAMPLES}) || self.clients * self.partition.minSamples"
+            f" <= {_SAMPLES}[self.data.source]",
+            "task.data has fewer samples than clients x partition.minSamples; lower one of them",
+            "clients",
+        ),
+        cel(
+            f"self.partition.kind != 'Natural' || !(self.data.source in {_SAMPLES})",
+            "partition.kind Natural needs data that comes by client; choose IID, Dirichlet or Pathological",
+            "partition.kind",
+        ),
+    )
+
     data: Data
     partition: Partition = Partition()
     clients: Annotated[int, Field(ge=2, le=1000)] = 20
@@ -142,6 +197,22 @@ class Task(Strict):
         if self.clients * self.training.participation < 1:
             raise ValueError(
                 "training.participation leaves less than one client a round; raise participation or clients"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _data_suffice(self) -> Self:
+        source, samples = self.data.source, SAMPLES.get(self.data.source)
+        if samples is None:
+            return self
+        if self.clients * self.partition.min_samples > samples:
+            raise ValueError(
+                f"clients is {self.clients} and partition.minSamples {self.partition.min_samples}, but {source} has only "
+                f"{samples:,} samples; lower clients to at most {samples // self.partition.min_samples}"
+            )
+        if self.partition.kind is PartitionKind.NATURAL:
+            raise ValueError(
+                f"partition.kind is Natural, but {source} does not come by client; choose IID, Dirichlet or Pathological"
             )
         return self
 

@@ -1,0 +1,140 @@
+"""YAML text as plain JSON values, each with the line that it came from.
+
+Reads YAML 1.2's core schema, as kubectl does: 1e-5 is a number, `on` and 2026-01-01 are text. It must not know what the
+values mean. Text is hostile: no tag makes an object, aliases cannot blow up, a key given twice is an error.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+MOST_VALUES = 50_000
+"""In one text, aliases written out."""
+
+TAG = "tag:yaml.org,2002:"
+
+
+Path = tuple[str | int, ...]
+
+
+class TextError(Exception):
+    """Text that is no YAML of plain values; `line` counts from 1, or is None where none is to blame."""
+
+    def __init__(self, message: str, line: int | None = None) -> None:
+        super().__init__(message)
+        self.line = line
+
+
+class _Loader(yaml.SafeLoader):
+    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 - PyYAML's own way
+
+
+_SCALARS = {
+    "null": (r"^(~|null|Null|NULL|)$", ["~", "n", "N", ""]),
+    "bool": (r"^(true|True|TRUE|false|False|FALSE)$", list("tTfF")),
+    "int": (r"^[-+]?[0-9]{1,18}$", list("-+0123456789")),
+    "float": (r"^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]{1,4})?$", list("-+.0123456789")),
+}
+for _name, (_form, _first) in _SCALARS.items():
+    _Loader.add_implicit_resolver(TAG + _name, re.compile(_form), _first)
+
+
+@dataclass
+class Document:
+    """One document of a text: its value as JSON has it, and where each part of it stands."""
+
+    value: Any
+    line: int
+    lines: dict[Path, int] = field(default_factory=dict)
+
+    def line_of(self, path: Path) -> int:
+        """The line of a path, or of the nearest part above it that was written."""
+        while path and path not in self.lines:
+            path = path[:-1]
+        return self.lines.get(path, self.line)
+
+
+def documents(text: str) -> Iterator[Document]:
+    """Each document that says anything. TextError names the line."""
+    budget = _Budget(MOST_VALUES)
+    try:
+        loader = _Loader(text)
+        while loader.check_node():
+            node = loader.get_node()
+            assert node is not None
+            document = Document(None, node.start_mark.line + 1)
+            document.value = _value(node, (), document.lines, budget)
+            if document.value is not None:
+                yield document
+        loader.dispose()
+    except yaml.MarkedYAMLError as problem:
+        mark = problem.problem_mark or problem.context_mark
+        raise TextError(
+            f"this is not YAML: {problem.problem or problem.context}", mark.line + 1 if mark else None
+        ) from None
+    except yaml.YAMLError as problem:
+        raise TextError(f"this is not YAML: {str(problem).splitlines()[0]}") from None
+    except RecursionError:
+        raise TextError("values are nested too deep; write a flat manifest") from None
+
+
+@dataclass
+class _Budget:
+    left: int
+
+    def spend(self, node: yaml.Node) -> None:
+        self.left -= 1
+        if self.left < 0:
+            line = node.start_mark.line + 1
+            raise TextError(f"more than {MOST_VALUES} values, aliases written out; split the file", line)
+
+
+def _value(node: yaml.Node, path: Path, lines: dict[Path, int], budget: _Budget) -> Any:
+    budget.spend(node)
+    lines[path] = node.start_mark.line + 1
+    match node:
+        case yaml.MappingNode():
+            return _mapping(node, path, lines, budget)
+        case yaml.SequenceNode():
+            return [_value(one, (*path, i), lines, budget) for i, one in enumerate(node.value)]
+        case _:
+            return _scalar(node)
+
+
+def _mapping(node: yaml.MappingNode, path: Path, lines: dict[Path, int], budget: _Budget) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key_node, value_node in node.value:
+        line = key_node.start_mark.line + 1
+        if not isinstance(key_node, yaml.ScalarNode):
+            raise TextError("a key is no text; write plain keys", line)
+        key = str(key_node.value)
+        if key in found:
+            raise TextError(f"{'.'.join(map(str, (*path, key)))} is given twice; remove one", line)
+        found[key] = _value(value_node, (*path, key), lines, budget)
+        lines[*path, key] = line
+    return found
+
+
+def _scalar(node: yaml.Node) -> Any:
+    text: str = node.value
+    match node.tag.removeprefix(TAG):
+        case "str":
+            return text
+        case "null":
+            return None
+        case "bool":
+            return text.lower() == "true"
+        case "int" | "float" as kind:
+            return _number(text, kind, node.start_mark.line + 1)
+        case tag:
+            raise TextError(f"the tag {tag} is not read; write a plain value", node.start_mark.line + 1)
+
+
+def _number(text: str, kind: str, line: int) -> int | float:
+    try:
+        return int(text) if kind == "int" else float(text)
+    except ValueError:
+        raise TextError(f"{text[:40]!r} is no number", line) from None
