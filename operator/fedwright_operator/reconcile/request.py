@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NoReturn
 
-from fedwright_crds.manifests import frozen_digest
+from fedwright_crds.intent import frozen_digest
 
 from fedwright_crds.base import Digest, canonical
 from fedwright_crds.candidate import Candidate, CandidatePhase
