@@ -2,9 +2,8 @@
 
 from collections.abc import Mapping
 
-from fedwright_crds.judging_work import inspect_work
-
 from fedwright_crds.documents import DataFacts, Problem
+from fedwright_crds.judging_work import inspect_work
 from fedwright_crds.request import RequestSpec
 from fedwright_crds.work import BoxKind
 from fedwright_operator.reconcile.desk import Desk

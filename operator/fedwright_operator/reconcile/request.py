@@ -7,12 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NoReturn
 
-from fedwright_crds.intent import frozen_digest
-
 from fedwright_crds.base import Digest, canonical
 from fedwright_crds.candidate import Candidate, CandidatePhase
 from fedwright_crds.documents import DataFacts, Decision, Grade, PlanInput, PlanOutput
 from fedwright_crds.documents import Plan as SearchPlan
+from fedwright_crds.intent import frozen_digest
 from fedwright_crds.meta import Resource, Spent
 from fedwright_crds.request import (
     Approval,
