@@ -52,7 +52,7 @@ def close(left: Tree, right: Tree, tolerance: float = 1e-6) -> bool:
     return left.keys() == right.keys() and all(np.allclose(left[k], right[k], atol=tolerance, rtol=0) for k in left)
 
 
-def round_info(run: RunSpec, model: Mlp):  # type: ignore[no-untyped-def]
+def round_info(run: RunSpec, model: Mlp):
     return run.round(1, model)
 
 
@@ -103,7 +103,7 @@ def test_fedavg_of_a_network_equals_torch_modules_and_optimizers(mlp: Mlp, shard
     x, y = torch.from_numpy(shards[0].x), torch.from_numpy(shards[0].y)
     for rows in reshuffled(stream(run.seed, "batches", 1, 0), len(y), 7, 4):
         optimizer.zero_grad()
-        torch.nn.functional.cross_entropy(net(x[rows]), y[rows]).backward()  # type: ignore[no-untyped-call]
+        torch.nn.functional.cross_entropy(net(x[rows]), y[rows]).backward()
         optimizer.step()
     found = final(fedavg(lr=0.3, momentum=0.9), mlp, shards[:1], run)
     for name, place in names.items():
@@ -253,9 +253,7 @@ def test_server_momentum_is_a_geometric_sum_of_updates(run: RunSpec, softmax: Ml
 
 
 @pytest.mark.parametrize("rule", ["adagrad", "adam", "yogi"])
-def test_adaptive_servers_follow_the_closed_forms_for_a_constant_update(
-    rule: str, run: RunSpec, softmax: Mlp
-) -> None:
+def test_adaptive_servers_follow_the_closed_forms_for_a_constant_update(rule: str, run: RunSpec, softmax: Mlp) -> None:
     """A constant D gives m_t = (1 - b1^t) D and v_t in closed form."""
     b1, b2, tau, lr, steps = 0.9, 0.99, 1e-2, 0.1, 5
     recipes = {

@@ -53,7 +53,9 @@ def test_cohort_and_sequential_agree(strategy: Strategy, mlp: Mlp, shards: list[
 def test_cohort_and_sequential_agree_with_batch_norm_and_private_keys(
     normed: Mlp, shards: list[Shard], run: RunSpec
 ) -> None:
-    together, alone = (simulate(fedbn(lr=0.2), normed, shards, run, how).checkpoints[-1] for how in ("cohort", "sequential"))  # type: ignore[arg-type]
+    together, alone = (
+        simulate(fedbn(lr=0.2), normed, shards, run, how).checkpoints[-1] for how in ("cohort", "sequential")
+    )
     assert close(together.model, alone.model, 1e-5)
     assert all(close(together.personal[i], alone.personal[i], 1e-5) for i in range(run.clients))
 

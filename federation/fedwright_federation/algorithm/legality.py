@@ -29,6 +29,11 @@ quantised, biased      the upload codec adds noise of mean zero; the upload code
 payload                sends something beside the update
 synthetic-data         sends data
 global-head            reads the downloaded head in the local objective (MOON, FedMLB)
+measures-data          sends figures about the client's samples
+batch-coupled          a loss term that mixes the examples of a batch
+changes-down           (derived) downloads carry the model's encoded change
+one-by-one             (derived) a client-side part takes no cohort axis
+model:<capability>     (derived) what the model is capable of
 =====================  ================================================================================================
 """
 
@@ -37,6 +42,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from fedwright_federation.algorithm.model import Model
+from fedwright_federation.algorithm.parts import Part
 from fedwright_federation.algorithm.strategy import Strategy
 
 
@@ -123,6 +129,13 @@ RULES: tuple[Rule, ...] = (
         "control variates already undo unequal work, and rescaled updates no longer match them; use Uniform weighting",
     ),
     _rule(
+        "control-uniform",
+        "control-variates",
+        "its theory weighs every client of the cohort alike; use Uniform weighting",
+        unless="uniform-weights normalised-weights",
+        fatal=False,
+    ),
+    _rule(
         "control-frames",
         "control-variates frames",
         "control variates of clients that hold different coordinates have no common mean; use the whole model",
@@ -131,6 +144,16 @@ RULES: tuple[Rule, ...] = (
         "state-of-changing-shape",
         "client-state fresh-frames",
         "a client's state has the shapes of its sub-model, which changes from round to round; fix the frames",
+    ),
+    _rule(
+        "private-keys-of-changing-shape",
+        "private-keys fresh-frames",
+        "a client's own keys have the shapes of its sub-model, which changes from round to round; fix the frames",
+    ),
+    _rule(
+        "changes-of-frames",
+        "changes-down frames",
+        "one encoded change fits only clients that hold the whole model; send models as they are",
     ),
     _rule(
         "ranks-sliced",
@@ -213,6 +236,11 @@ PRIVACY_RULES: dict[str, tuple[Rule, ...]] = {
         _rule("private-payload", "measures-data", "a measurement of the client's samples is sent without noise"),
         _rule("private-steps", "no-gradient-steps", "noise is added to gradients, and this local update follows none"),
         _rule(
+            "private-cohort",
+            "one-by-one",
+            "a part at the client takes no cohort axis, which gives each example its gradient; write it so, with cohort = True",
+        ),
+        _rule(
             "private-batch-norm",
             "model:batch_norm",
             "batch statistics mix the examples of a batch; set model.batchNorm to false",
@@ -232,30 +260,39 @@ def check(strategy: Strategy, model: Model, privacy: HasUnit | None = None) -> l
     `model` is the one requested, before the strategy's own surgery. Where privacy cannot be honoured the reason names
     `spec.privacy`.
     """
+    found = _missing("view", strategy.view, model.capabilities)
+    if found:
+        return found
     capabilities = strategy.view.model(model).capabilities
-    found = [
-        _missing(slot, type(part).__name__, need)
-        for slot, part in strategy.parts()
-        for need in sorted(part.needs - capabilities)
-    ]
-    features = strategy.features
-    found += [Refusal(rule.name, rule.reason, rule.fatal) for rule in RULES if rule.applies(features)]
-    if privacy is not None:
-        found += _privacy(features | {f"model:{c}" for c in capabilities}, privacy.unit)
-    return found
+    for slot, part in strategy.parts():
+        if slot != "view":
+            found += _missing(slot, part, capabilities)
+    facts = strategy.features | _derived(strategy, capabilities)
+    found += [Refusal(rule.name, rule.reason, rule.fatal) for rule in RULES if rule.applies(facts)]
+    return found if privacy is None else found + _privacy(facts, privacy.unit)
 
 
-def _missing(slot: str, part: str, need: str) -> Refusal:
-    return Refusal(
-        "missing-capability", f"{part} in slot {slot} needs a model with {need}; choose another model or drop the part"
-    )
+def _missing(slot: str, part: Part, capabilities: frozenset[str]) -> list[Refusal]:
+    reason = "{} in slot {} needs a model with {}; choose another model or drop the part"
+    lacking = sorted(part.needs - capabilities)
+    return [Refusal("missing-capability", reason.format(type(part).__name__, slot, need)) for need in lacking]
 
 
-def _privacy(features: frozenset[str], unit: str) -> list[Refusal]:
+def _derived(strategy: Strategy, capabilities: frozenset[str]) -> frozenset[str]:
+    """What no single part declares."""
+    facts = {f"model:{capability}" for capability in capabilities}
+    if strategy.sends_changes:
+        facts.add("changes-down")
+    if not strategy.cohort:
+        facts.add("one-by-one")
+    return frozenset(facts)
+
+
+def _privacy(facts: frozenset[str], unit: str) -> list[Refusal]:
     refused = {
         rule.name: Refusal(rule.name, f"spec.privacy: {rule.reason}")
         for rule in PRIVACY_RULES[unit]
-        if rule.applies(features)
+        if rule.applies(facts)
     }
     return list(refused.values())
 
