@@ -30,7 +30,8 @@ def circumstances(facts: DataFacts, spec: RequestSpec, model: ModelSpec) -> Circ
 
 def _of_data(facts: DataFacts, task: Task) -> dict[Circumstance, float]:
     sizes = facts.train_samples_per_client
-    uneven = 1 - min(sizes) / max(sizes) if sizes and max(sizes) else 0.0
+    largest = max(sizes, default=0)
+    uneven = 1 - min(sizes) / largest if largest else 0.0
     by_epochs = task.training.local_steps is None
     return {
         Circumstance.LABEL_SKEW: min(1.0, facts.label_skew / STRONG_LABEL_SKEW),

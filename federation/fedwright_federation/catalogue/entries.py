@@ -81,6 +81,8 @@ class PartEntry(Strict):
     """Of the class that the slot has anyway, so any other part of the slot replaces it."""
     base: bool = False
     """A loss on the labels, of which there is exactly one."""
+    alone: bool = False
+    """Whether it makes sense in a recipe without companions."""
     wraps: Word | None = None
     """The argument that holds another part of the same slot."""
 

@@ -56,7 +56,7 @@ def suitability(method: Method, spec: RequestSpec, holding: Circumstances) -> tu
     """What it serves of what holds, less what speaks against it and what it costs."""
     served = {name: value for name, value in method.serves.items() if name in holding}
     cautions = [caution for caution in method.avoid if caution.when in holding]
-    score = sum(value * holding[name] * _weight(name, spec) for name, value in served.items())
+    score = sum(value * holding[name] * weight(name, spec) for name, value in served.items())
     score -= CAUTION * len(cautions) + DEAR * max(0.0, method.costs.compute - 1)
     if spec.objective.metric in BYTES:
         score -= max(0.0, method.costs.upload - 1)
@@ -64,7 +64,8 @@ def suitability(method: Method, spec: RequestSpec, holding: Circumstances) -> tu
     return score, tuple(reasons + [f"but {caution.why}" for caution in cautions])
 
 
-def _weight(name: Circumstance, spec: RequestSpec) -> float:
+def weight(name: Circumstance, spec: RequestSpec) -> float:
+    """How much serving a circumstance counts under this objective."""
     if spec.objective.metric not in BYTES:
         return 1.0
     return BYTES_FIRST if name is Circumstance.BANDWIDTH else OTHERS_SECOND
