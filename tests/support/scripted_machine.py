@@ -9,10 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
 
+from pytest import MonkeyPatch
 from world import IMAGES, World, wish
 
 from fedwright_crds.work import Outcome, Work, WorkResult
-from fedwright_operator.cli import main
+from fedwright_operator.cli import main, run
 from fedwright_operator.local import machine
 from fedwright_operator.local.artifacts import Artifacts
 from fedwright_operator.local.home import Home
@@ -53,11 +54,10 @@ def scripted(seconds: float = 0.0, **world: object) -> Iterator[None]:
         finally:
             loop.close()
 
-    real, machine.machine = machine.machine, scripted_machine
-    try:
+    with MonkeyPatch.context() as patch:
+        patch.setattr(machine, "machine", scripted_machine)
+        patch.setattr(run, "sandbox_available", lambda: None)  # no generated code is run
         yield
-    finally:
-        machine.machine = real
 
 
 if __name__ == "__main__":

@@ -142,4 +142,6 @@ def _last_words(home: Home, end: FLStrategyRequest | None, options: str) -> str:
         return "\n".join([*plan_in_words(plan), "", *asked(end, options)])
     if end.status.phase.waiting:
         return "\n".join(asked(end, options))
-    return str(json.loads((home.root / "result.json").read_text())["verdict"])
+    verdict = str(json.loads((home.root / "result.json").read_text())["verdict"])
+    failed = end.status.phase is RequestPhase.FAILED
+    return f"fedwright: {verdict}; see `fedwright logs {end.metadata.name}{options}`" if failed else verdict

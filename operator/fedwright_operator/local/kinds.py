@@ -6,10 +6,11 @@ from typing import TypeVar
 from fedwright_crds.candidate import Candidate
 from fedwright_crds.deployment import Deployment
 from fedwright_crds.federation import Federation
+from fedwright_crds.kinds import AnyKind
 from fedwright_crds.meta import Resource
 from fedwright_crds.request import FLStrategyRequest
 
-AnyResource = FLStrategyRequest | Candidate | Federation | Deployment
+AnyResource = AnyKind
 R = TypeVar("R", bound=AnyResource)
 
 

@@ -24,7 +24,7 @@ from fedwright_operator.local.releases import Releases
 from fedwright_operator.local.scheduler import Execute, Scheduler, Wanted
 from fedwright_operator.local.store import Store
 from fedwright_operator.local.works import Lookups, Works
-from fedwright_operator.reconcile.api import Observed, Plan
+from fedwright_operator.reconcile.api import Observed, Plan, ReleaseStatus
 
 POLL_SECONDS = 0.2
 """How often files are looked at for the words of another process."""
@@ -215,9 +215,13 @@ class Loop:
                 self.store.remove(one)
                 self._removed = True
 
+    def _outside(self) -> tuple[Hashable, Mapping[str, ReleaseStatus]]:
+        """What other processes may change."""
+        return self.store.stamps(), self._releases.statuses()
+
     def _sleep(self, tick: Callable[[], None]) -> None:
         """Until a wake, a change of files, or a plan that is due."""
-        seen = self.store.stamps()
+        seen = self._outside()
         while not self._stopping:
             due = min((planned.due for planned in self._planned.values()), default=time.monotonic() + RESYNC_SECONDS)
             try:
@@ -225,7 +229,7 @@ class Loop:
                 return
             except Empty:
                 tick()
-                if time.monotonic() >= due or self.store.stamps() != seen:
+                if time.monotonic() >= due or self._outside() != seen:
                     return
 
 
