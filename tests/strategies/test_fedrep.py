@@ -136,5 +136,5 @@ def test_on_a_shared_representation_it_beats_one_head_for_all_and_training_alone
     fedavg_accuracy = accuracy(federate(fedavg(0.5), model, train, together, executor="cohort"), test)
     alone = spec(rounds=1, steps=800, clients=20, batch=10)
     local_accuracy = accuracy(federate(fedper(0.5), model, train, alone, executor="cohort"), test)
-    assert fedrep_accuracy > fedavg_accuracy + 0.1
-    assert fedrep_accuracy > local_accuracy + 0.02
+    assert fedrep_accuracy > fedavg_accuracy + 0.3
+    assert fedrep_accuracy > local_accuracy + 0.15

@@ -166,10 +166,13 @@ class Net:
     def logits(self, x: Floats) -> Floats:
         return self.hidden(x) @ self.weights["head.weight"] + self.weights["head.bias"]
 
-    def gradient(self, x: NDArray[np.float32], y: NDArray[np.int64], kept: Floats | None = None) -> dict[str, Floats]:
-        """Of the mean cross entropy; where `kept` is 0 logits are replaced by zero."""
+    def gradient(
+        self, x: NDArray[np.float32], y: NDArray[np.int64], kept: Floats | None = None, instead: float = 0.0
+    ) -> dict[str, Floats]:
+        """Of the mean cross entropy; where `kept` is 0 a logit is replaced by `instead`."""
         inputs, keep = x.astype(np.float64), np.ones(self.weights["head.bias"].shape) if kept is None else kept
-        h, z = self.hidden(inputs), self.logits(inputs) * keep
+        h = self.hidden(inputs)
+        z = np.where(keep > 0, self.logits(inputs), instead)
         p = np.exp(z - z.max(1, keepdims=True))
         p /= p.sum(1, keepdims=True)
         p[np.arange(len(y)), y] -= 1

@@ -82,13 +82,18 @@ def _window(model: Model, key: str, shape: tuple[int, ...], rate: float) -> tupl
 
 @dataclass(frozen=True)
 class MaskedCrossEntropy(LossTerm):
-    """Cross entropy after the logits of classes that the client does not hold are set to zero (section 3, "masked")."""
+    """Cross entropy over the classes that the client holds (section 3, "masked"), so that the others' rows see no gradient.
+
+    `zero` keeps them in the softmax with a logit of zero, as the authors' code does; that learns more slowly.
+    """
+
+    zero: bool = False
 
     cohort = True
 
     def __call__(self, step: Step) -> Tensor:
         absent = ~step.present.bool().unsqueeze(-2)
-        return cross_entropy(step.out.logits.masked_fill(absent, 0.0), step.y)
+        return cross_entropy(step.out.logits.masked_fill(absent, 0.0 if self.zero else -torch.inf), step.y)
 
 
 @dataclass(frozen=True)
