@@ -31,8 +31,11 @@ class Chain:
 
     def run(self, work: Work, between: Callable[[str, Path], None] | None = None) -> Path:
         """Run all steps; `between(step, handovers)` may meddle after each. Returns the folder of outputs."""
+        caps = {handover.name: handover.max_bytes for handover in work.handovers}
         for step in work.steps:
             assert self.step(step) == 0, step.name
+            for name in step.writes:
+                assert self.size(name) <= caps[name], f"{step.name}: handover {name} is too large"
             if between:
                 between(step.name, self.root / "handovers")
         return self.root / "out"
@@ -50,6 +53,9 @@ class Chain:
                 (self.root / "out").mkdir(exist_ok=True)
                 shutil.copy(box / "out" / name, self.root / "out" / name)
         return status
+
+    def size(self, handover: str) -> int:
+        return sum(path.stat().st_size for path in (self.root / "handovers" / handover).iterdir())
 
     def _furnish(self, box: Path, step: Step) -> None:
         shutil.rmtree(box, ignore_errors=True)

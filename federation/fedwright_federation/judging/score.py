@@ -83,11 +83,18 @@ def _declared(folder: Path, rounds: tuple[int, ...]) -> Declared:
         said = Declared.model_validate_json(read_bytes(folder / "declared.json", MIB))
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
-        where = ".".join(map(str, first["loc"]))
-        raise RefusedError(f"declared.json: {where}: {first['msg']}"[:500]) from error
+        raise RefusedError(f"declared.json: {_place(first['loc'])}: {first['msg']}"[:500]) from error
     if said.rounds != rounds:
         raise RefusedError(f"declared.json speaks of rounds {said.rounds[:8]} and {rounds[:8]} were judged")
     return said
+
+
+def _place(location: tuple[int | str, ...]) -> str:
+    """Where a claim is wrong, without repeating names of the bench's own making."""
+    known = {field.alias for field in Declared.model_fields.values()}
+    if not location:
+        return "as a whole"
+    return ".".join(map(str, location)) if location[0] in known else "an unknown field"
 
 
 def scored(run: Run, spec: JudgeSpec, labels: Labels) -> Score:
