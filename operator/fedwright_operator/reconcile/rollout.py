@@ -18,6 +18,7 @@ from fedwright_crds.federation import Federation, FederationSpec, NodeData, Node
 from fedwright_crds.judging_work import decide_work
 from fedwright_crds.meta import Metadata, Resource
 from fedwright_crds.request import FLStrategyRequest
+from fedwright_crds.task import Task
 from fedwright_crds.work import BoxKind, Input
 from fedwright_operator.reconcile import works
 from fedwright_operator.reconcile.conditions import condition
@@ -79,7 +80,7 @@ def package(
         name=winner.metadata.name,
         title=winner.spec.title,
         request=request.metadata.name,
-        task=request.spec.task,
+        task=fleet_task(request),
         model=plan.model,
         hyperparameters=winner.status.best,
         salt=winner.spec.salt,
@@ -121,14 +122,19 @@ def deployment_name(request: FLStrategyRequest) -> str:
 
 def _fleet(request: FLStrategyRequest, name: str) -> Federation:
     """A fleet for trying out, whose nodes each hold one shard of the request's own task."""
-    nodes = request.spec.deployment.nodes
-    task = request.spec.task.model_copy(update={"clients": nodes})
-    group = NodeGroup(name="nodes", nodes=nodes, data=NodeData(task=task))
+    group = NodeGroup(name="nodes", nodes=request.spec.deployment.nodes, data=NodeData(task=fleet_task(request)))
     labels = {"fedwright.dev/request": request.metadata.name[:63]}
     return Federation(
         metadata=Metadata(name=name, namespace=request.metadata.namespace, labels=labels),
         spec=FederationSpec(groups=(group,)),
     )
+
+
+def fleet_task(request: FLStrategyRequest) -> Task:
+    """The task as the fleet runs it: its own number of clients, its own share of them in a round."""
+    template, task = request.spec.deployment, request.spec.task
+    training = task.training.model_copy(update={"participation": template.participation})
+    return task.model_copy(update={"clients": template.nodes, "training": training})
 
 
 def deployed(deployment: Deployment | None, package: Digest) -> str:
