@@ -36,6 +36,8 @@ def _ranges(composition: Composition, asked: CodeInput) -> list[Range]:
 
 def _text(known: Catalogue, asked: CodeInput) -> str:
     method = known.method(asked.method)
-    changed = [f"With {part.name} as {part.slot}: {part.reason or known.part(part.name).purpose}" for part in asked.parts]
+    changed = [
+        f"With {part.name} as {part.slot}: {part.reason or known.part(part.name).purpose}" for part in asked.parts
+    ]
     paragraphs = [asked.hypothesis, method.purpose, *changed, f"Source: {method.paper.citation}"]
     return "\n\n".join(paragraph for paragraph in paragraphs if paragraph)

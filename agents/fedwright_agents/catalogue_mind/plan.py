@@ -107,23 +107,31 @@ def _composed(at: Situation, legal: Sequence[Match], before: Sequence[Idea], dou
 
 
 def _hypothesis(at: Situation, one: Variant) -> str:
-    added = " ".join(at.known.part(name).purpose for name in one.move.parts[:2])
+    added = " ".join(f"{name}: {at.known.part(name).purpose}" for name in one.move.parts[:2])
     holding = ", ".join(str(name) for name in one.base.serves if name in at.holding)
-    return f"{one.base.name} answers {holding or 'the task'}. With {one.move.name}: {added} Both act in different slots, so that their gains add up."
+    return (
+        f"{one.base.name} answers {holding or 'the task'}. {added} "
+        "Both act in different slots, so that their gains should add up."
+    )
 
 
 def _effect(at: Situation) -> str:
     objective = at.spec.objective
     way = "greater" if objective.metric.higher_is_better else "smaller"
-    return f"{way} {objective.metric}/{objective.scope} than {'either part alone'}"
+    return f"{way} {objective.metric}/{objective.scope} than either part alone"
 
 
 # -- what is said -----------------------------------------------------------------------------------------------------
 def _summary(at: Situation, legal: Sequence[Match], doubt: Doubts) -> str:
     holding = ", ".join(f"{name} {strength:.2f}" for name, strength in sorted(at.holding.items()) if _problem(name))
     ranking = "; ".join(f"{one.method.name} {one.score:+.2f} ({', '.join(one.reasons)})" for one in legal[:4])
-    lines = [f"What holds for this request: {holding or 'nothing in particular'}.", f"Best matching methods: {ranking}."]
-    lines.append(f"Model: {at.model.architecture} {list(at.model.hidden)}{' with batch norm' if at.model.batch_norm else ''}.")
+    lines = [
+        f"What holds for this request: {holding or 'nothing in particular'}.",
+        f"Best matching methods: {ranking}.",
+    ]
+    lines.append(
+        f"Model: {at.model.architecture} {list(at.model.hidden)}{' with batch norm' if at.model.batch_norm else ''}."
+    )
     return "\n".join([*lines, *doubt.notes])
 
 

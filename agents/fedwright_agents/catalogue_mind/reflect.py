@@ -72,7 +72,7 @@ def _proposal(
 ) -> Idea:
     parent = _parent(at.known, one, outcomes)
     told = [_record(one, parent, evidence, at)]
-    told.append("It adds " + " ".join(at.known.part(name).purpose for name in one.move.parts[:2]))
+    told += [f"{name}: {at.known.part(name).purpose}" for name in one.move.parts[:2]]
     if nudged & set(one.composition.parts):
         told.append("FedAvg's best step size lies at the end of its grid, so a part that changes the step should help.")
     draft = as_idea(at, one, " ".join(told), _effect(at, parent))
@@ -87,7 +87,9 @@ def _parent(known: Catalogue, one: Variant, outcomes: Sequence[CandidateOutcome]
 
 def _common(known: Catalogue, one: Variant, other: CandidateOutcome) -> int:
     try:
-        return len(set(composition_of(known, other.method, other.parts, other.fixed).parts) & set(one.composition.parts))
+        return len(
+            set(composition_of(known, other.method, other.parts, other.fixed).parts) & set(one.composition.parts)
+        )
     except NoSuchIdeaError:
         return -1
 
@@ -123,5 +125,3 @@ def _critique(asked: ReflectInput, evidence: Evidence, nudged: frozenset[str]) -
 
 def _outside(one: CandidateOutcome, evidence: Evidence) -> str:
     return "" if one.name in evidence.within else " (outside a constraint)"
-
-

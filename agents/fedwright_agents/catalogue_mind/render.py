@@ -72,7 +72,12 @@ def render(composition: Composition, ranges: Sequence[Range], name: str, title: 
     slots = [_slot(composition, slot) for slot in TYPES if composition.of(slot)]
     kinds = {one.name: _kind(composition.catalogue, one.name) for one in ranges}
     hyperparameters = [
-        {"name": one.name, "kind": kinds[one.name], "default": _literal(one.default, kinds[one.name]), "other": _other(one)}
+        {
+            "name": one.name,
+            "kind": kinds[one.name],
+            "default": _literal(one.default, kinds[one.name]),
+            "other": _other(one),
+        }
         for one in ranges
     ]
     client = [slot for slot in slots if slot.name not in SERVER]
@@ -160,9 +165,7 @@ def _import_lines(pairs: Iterable[tuple[str, str]]) -> list[str]:
     return [f"from {module} import {', '.join(sorted(by_module[module]))}" for module in sorted(by_module)]
 
 
-def _tests(
-    composition: Composition, slots: Sequence[SlotSource], hyperparameters: Sequence[Mapping[str, str]]
-) -> str:
+def _tests(composition: Composition, slots: Sequence[SlotSource], hyperparameters: Sequence[Mapping[str, str]]) -> str:
     checks, pairs = [], set()
     for slot in slots:
         for place, entry in _places(composition, slot.name):
@@ -200,9 +203,10 @@ def _prose(text: str) -> str:
 @cache
 def _environment() -> Environment:
     loader = PackageLoader("fedwright_agents.catalogue_mind")
-    return Environment(loader=loader, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
+    return Environment(
+        loader=loader, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+    )
 
 
 def _template(name: str) -> Template:
     return _environment().get_template(f"{name}.py.j2")
-

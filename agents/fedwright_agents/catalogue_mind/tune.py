@@ -96,7 +96,9 @@ def _sampled(asked: TuneInput) -> Iterator[Values]:
     if not searched:
         return
     study, distributions = _study(asked, searched)
-    others = {one.name: one.grid[0] if one.grid else one.default for one in asked.hyperparameters if one not in searched}
+    others = {
+        one.name: one.grid[0] if one.grid else one.default for one in asked.hyperparameters if one not in searched
+    }
     for _ in range(ASKS):
         trial = study.ask(distributions)
         yield {**others, **{one.name: _value(one, trial.params[one.name]) for one in searched}}

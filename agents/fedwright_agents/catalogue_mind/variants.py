@@ -23,12 +23,12 @@ from fedwright_federation.catalogue import (
     excluded,
 )
 from fedwright_federation.catalogue.circumstances import Circumstances, circumstances
-from fedwright_federation.catalogue.matching import CAUTION, DEAR, weight
+from fedwright_federation.catalogue.matching import CAUTION, cost, weight
 
 COMPLEXITY = 0.04
 """What each further part takes from a composition's score."""
 ALIKE = 0.15
-"""What each shared trait (base, move) with a variant that was taken already takes from a score."""
+"""What each shared trait (base, move, slot of the move) with a variant that was taken already takes from a score."""
 
 
 @dataclass(frozen=True)
@@ -110,8 +110,8 @@ def promise(at: Situation, base: Method, composition: Composition, move: Move | 
     served = sum(_together(at, name, [source.get(name, 0.0) for source in sources]) for name in at.holding)
     methods = [base] + ([move.method] if move and move.method else [])
     cautions = sum(caution.when in at.holding for method in methods for caution in method.avoid)
-    compute = sum(max(0.0, method.costs.compute - 1) for method in methods)
-    return served - CAUTION * cautions - DEAR * compute - COMPLEXITY * len(composition.parts)
+    spent = sum(cost(method, at.spec) for method in methods)
+    return served - CAUTION * cautions - spent - COMPLEXITY * len(composition.parts)
 
 
 def _serves(at: Situation, move: Move) -> dict[Circumstance, float]:
@@ -129,14 +129,16 @@ def diverse(candidates: Sequence[Variant], wanted: int) -> list[Variant]:
     """The best ones, each taken with a malus for what it shares with those taken before."""
     left, taken = list(candidates), list[Variant]()
     while left and len(taken) < wanted:
-        best = max(left, key=lambda one: one.score - ALIKE * sum(_shared(one, other) for other in taken))
+        best = max(left, key=lambda one: one.score - ALIKE * sum(len(_traits(one) & _traits(other)) for other in taken))
         taken.append(best)
         left.remove(best)
     return taken
 
 
-def _shared(one: Variant, other: Variant) -> int:
-    return (one.base.id == other.base.id) + (one.move.name == other.move.name)
+def _traits(one: Variant) -> set[str]:
+    known = one.composition.catalogue
+    slots = {f"slot {known.part(name).slot}" for name in one.move.parts}
+    return {f"base {one.base.id}", f"move {one.move.name}"} | slots
 
 
 def untried(at: Situation, candidates: Iterable[Variant], tried: set[Key]) -> list[Variant]:

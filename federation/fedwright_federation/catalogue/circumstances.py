@@ -70,9 +70,7 @@ def _of_wishes(spec: RequestSpec) -> dict[Circumstance, float]:
     }
 
 
-def _opposites(
-    found: Mapping[Circumstance, float], task: Task, model: ModelSpec
-) -> dict[Circumstance, float]:
+def _opposites(found: Mapping[Circumstance, float], task: Task, model: ModelSpec) -> dict[Circumstance, float]:
     def without(circumstance: Circumstance) -> float:
         return 1.0 if found[circumstance] <= NEGLIGIBLE else 0.0
 

@@ -37,9 +37,7 @@ def match(catalogue: Catalogue, facts: DataFacts, spec: RequestSpec, model: Mode
     return sorted(matches, key=lambda one: (bool(one.excluded), -one.score, one.method.id))
 
 
-def _match(
-    catalogue: Catalogue, method: Method, spec: RequestSpec, model: ModelSpec, holding: Circumstances
-) -> Match:
+def _match(catalogue: Catalogue, method: Method, spec: RequestSpec, model: ModelSpec, holding: Circumstances) -> Match:
     composition = of_method(catalogue, method.id)
     score, reasons = suitability(method, spec, holding)
     return Match(method, composition, score, reasons, excluded(composition, spec, model))
@@ -57,11 +55,15 @@ def suitability(method: Method, spec: RequestSpec, holding: Circumstances) -> tu
     served = {name: value for name, value in method.serves.items() if name in holding}
     cautions = [caution for caution in method.avoid if caution.when in holding]
     score = sum(value * holding[name] * weight(name, spec) for name, value in served.items())
-    score -= CAUTION * len(cautions) + DEAR * max(0.0, method.costs.compute - 1)
-    if spec.objective.metric in BYTES:
-        score -= max(0.0, method.costs.upload - 1)
+    score -= CAUTION * len(cautions) + cost(method, spec)
     reasons = [f"serves {name} ({value * holding[name]:.2f})" for name, value in served.items()]
     return score, tuple(reasons + [f"but {caution.why}" for caution in cautions])
+
+
+def cost(method: Method, spec: RequestSpec) -> float:
+    """What a method's costs take from its score; bytes beyond FedAvg's only where bytes are the objective."""
+    uploads = max(0.0, method.costs.upload - 1) if spec.objective.metric in BYTES else 0.0
+    return DEAR * max(0.0, method.costs.compute - 1) + uploads
 
 
 def weight(name: Circumstance, spec: RequestSpec) -> float:
