@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 from fedwright_crds.base import Digest, Hyperparameters, KeyedBy, Line, Name, Strict, Text, Word
 from fedwright_crds.cluster import by_alias, cel, cluster_rules, same
 from fedwright_crds.meta import Conditions, Resource, Spent
-from fedwright_crds.task import Metric, ModelSpec, Scope, Task, measurable
+from fedwright_crds.task import Fraction, Metric, ModelSpec, Scope, Task, measurable
 from fedwright_crds.work import BoxKind
 
 
@@ -139,6 +139,7 @@ class DeploymentTemplate(Strict):
     )
     nodes: Annotated[int, Field(ge=2, le=1000)] = 3
     rounds: Annotated[int, Field(ge=1, le=2000)] = 10
+    participation: Fraction = Field(default=1.0, description="Share of the fleet's nodes in a round.")
 
 
 class Answer(Strict):
