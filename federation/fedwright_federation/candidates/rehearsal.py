@@ -6,12 +6,31 @@ the task's data.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from fedwright_crds.documents import Contract
-from fedwright_federation.algorithm import Model, Named, Report, Round, Strategy, Training, Tree, Weighting, Weights
+from fedwright_federation.algorithm import (
+    GradientTerm,
+    LossTerm,
+    Model,
+    Named,
+    Part,
+    Report,
+    Round,
+    Step,
+    Strategy,
+    Tensors,
+    Training,
+    Tree,
+    Weighting,
+    Weights,
+)
+from fedwright_federation.algorithm.tree import finite
+from fedwright_federation.candidates.failures import CandidateError, failure
 from fedwright_federation.simulation.client import Assignment, ClientRuntime
 from fedwright_federation.simulation.clock import draw_devices
 from fedwright_federation.simulation.engine import Executor, Simulation
@@ -66,10 +85,90 @@ def _shard(contract: Contract, client: int) -> Shard:
 
 
 def pooled(strategy: Strategy, given: Rehearsal, executor: Executor) -> Outcome:
-    """All clients in one process."""
-    simulation = Simulation(strategy, given.model, given.shards, given.run, executor)
-    reports = tuple(simulation.step() for _ in range(ROUNDS))
-    return Outcome(dict(simulation.server.x), simulation.checkpoint(), reports)
+    """All clients in one process. Raises CandidateError where a term or the server's step has another shape than it must."""
+    simulation = Simulation(sound(strategy), given.model, given.shards, given.run, executor)
+    initial, reports = dict(simulation.server.x), []
+    for number in range(1, ROUNDS + 1):
+        reports.append(simulation.step())
+        require_sound(simulation.server.x, initial, number)
+    return Outcome(dict(simulation.server.x), simulation.checkpoint(), tuple(reports))
+
+
+def require_sound(x: Tree, initial: Tree, number: int) -> None:
+    """The global model has the keys, shapes and dtype that it began with, and finite values."""
+    if x.keys() != initial.keys():
+        raise _fault(
+            "Shape", f"after round {number} the global model has keys {sorted(x)}, and began with {sorted(initial)}"
+        )
+    for key, value in initial.items():
+        if x[key].shape != value.shape:
+            raise _fault("Shape", f"{key} has shape {x[key].shape} after round {number}, not {value.shape}")
+        if x[key].dtype != np.float32:
+            raise _fault("Dtype", f"{key} is {x[key].dtype} after round {number}; return float32")
+    if not finite(x):
+        raise _fault("Finite", f"after round {number} the global model has NaN or infinity; check signs and divisions")
+
+
+def _fault(check: str, message: str) -> CandidateError:
+    return CandidateError(failure(check, message))
+
+
+def sound(strategy: Strategy) -> Strategy:
+    """The strategy with its loss and gradient terms watched for the shapes of what they return."""
+    losses = tuple(_SoundLoss(term) for term in strategy.losses)
+    return replace(strategy, losses=losses, gradients=tuple(_SoundGradient(term) for term in strategy.gradients))
+
+
+@dataclass(frozen=True)
+class _Watched(Part):
+    """What a watched part says of itself is what the part says."""
+
+    inner: Any
+
+    @property
+    def features(self) -> frozenset[str]:
+        return frozenset(self.inner.features)
+
+    @property
+    def needs(self) -> frozenset[str]:
+        return frozenset(self.inner.needs)
+
+    @property
+    def cohort(self) -> bool:
+        return bool(self.inner.cohort)
+
+
+@dataclass(frozen=True)
+class _SoundLoss(_Watched, LossTerm):
+    def __call__(self, step: Step) -> Tensor:
+        value: Tensor = self.inner(step)
+        wanted = step.y.shape[:-1]
+        if not isinstance(value, Tensor) or value.shape != wanted:
+            found = list(value.shape) if isinstance(value, Tensor) else type(value).__name__
+            name = type(self.inner).__name__
+            raise _fault(
+                "Shape", f"{name} gave {found}, not {list(wanted)}; take the mean over the last batch axis alone"
+            )
+        return value
+
+
+@dataclass(frozen=True)
+class _SoundGradient(_Watched, GradientTerm):
+    @property
+    def contraction(self) -> float:
+        return float(self.inner.contraction)
+
+    def __call__(self, step: Step) -> Tensors:
+        extra: Tensors = self.inner(step)
+        name = type(self.inner).__name__
+        for key, value in extra.items():
+            if key not in step.trained:
+                raise _fault("Shape", f"{name} gave {key}, which this phase does not train; give keys of step.trained")
+            if value.shape != step.weights[key].shape:
+                raise _fault(
+                    "Shape", f"{name} gave {key} of size {list(value.shape)}, not {list(step.weights[key].shape)}"
+                )
+        return extra
 
 
 def apart(builds: Sequence[Build], given: Rehearsal, watched: "Watch | None" = None) -> Outcome:
@@ -110,18 +209,14 @@ def _rewritten(tree: Tree) -> Tree:
 
 
 @dataclass(frozen=True)
-class _Watched(Weighting):
+class _Recorded(_Watched, Weighting):
     """A weighting that writes down what it gave."""
 
-    inner: Weighting
     seen: list[tuple[int, Weights]]
 
-    @property
-    def features(self) -> frozenset[str]:
-        return self.inner.features
-
     def start(self, round: Round) -> Named:
-        return self.inner.start(round)
+        state: Named = self.inner.start(round)
+        return state
 
     def weigh(self, reports: Sequence[Report], state: Named, round: Round) -> tuple[Weights, Named]:
         weights, state = self.inner.weigh(reports, state, round)
@@ -136,7 +231,7 @@ class Watch:
         self.seen: list[tuple[int, Weights]] = []
 
     def over(self, strategy: Strategy) -> Strategy:
-        return replace(strategy, weighting=_Watched(strategy.weighting, self.seen))
+        return replace(strategy, weighting=_Recorded(strategy.weighting, self.seen))
 
 
 def largest_difference(left: Tree, right: Tree) -> float:
@@ -151,5 +246,3 @@ def _gap(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
         return 0.0
     gap = np.abs(a.astype(np.float64) - b) / np.maximum(1.0, np.abs(a))
     return float(np.nan_to_num(gap, nan=np.inf).max())
-
-

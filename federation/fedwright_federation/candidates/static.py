@@ -262,5 +262,3 @@ class _Rules(ast.NodeVisitor):
     def visit_Constant(self, node: ast.Constant) -> None:
         if isinstance(node.value, str) and id(node) not in self.docstrings and _DUNDER.search(node.value):
             self.note("ForbiddenName", node, "no text with __name__ in it; it can reach what the rules keep away")
-
-
