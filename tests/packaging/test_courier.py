@@ -95,7 +95,11 @@ EVERYONE = {client: f"to {client} from {client}".encode() for client in range(3)
 
 def test_clients_are_known_by_their_partition(grid: LossyGrid) -> None:
     courier = Courier(grid)
-    assert [(one.id, one.samples, one.capability) for one in courier.gather(3)] == [(0, 7, 0.5), (1, 7, 0.5), (2, 7, 0.5)]
+    assert [(one.id, one.samples, one.capability) for one in courier.gather(3)] == [
+        (0, 7, 0.5),
+        (1, 7, 0.5),
+        (2, 7, 0.5),
+    ]
     assert send(courier) == (EVERYONE, 0)
 
 

@@ -56,7 +56,9 @@ def test_the_owners_function_is_called() -> None:
         ({"x": ROWS, "y": LABELS + 1}, r"0\.\.2"),
     ],
 )
-def test_data_that_do_not_fit_are_refused_with_the_reason(tmp_path: Path, arrays: dict[str, object], reason: str) -> None:
+def test_data_that_do_not_fit_are_refused_with_the_reason(
+    tmp_path: Path, arrays: dict[str, object], reason: str
+) -> None:
     with pytest.raises(NodeDataError, match=reason):
         load(from_file(tmp_path, **arrays), SETTINGS)
 

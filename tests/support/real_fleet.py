@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from fedwright_crds.documents import DeployInput, DeploymentMetrics
-from fedwright_federation.flower.control import Control
+from fedwright_federation.flower.control import Control, Node
 from fedwright_federation.flower.deploy import Job, Submission
 from fedwright_federation.flower.home import Home
 from fedwright_federation.flower.status import Status
@@ -46,9 +46,10 @@ class RealFleet:
     def status(self) -> Status:
         return Status.read(self.home.status)
 
-    def control(self, status: Status | None = None) -> Control:
-        address = (status or self.status).control_address
-        return Control(address, self.home.authority.read_bytes(), self.home.control_token.read_text())
+    def nodes(self) -> list[Node]:
+        authority, token = self.home.authority.read_bytes(), self.home.control_token.read_text()
+        with Control(self.status.control_address, authority, token) as control:
+            return control.nodes()
 
     def kill(self, name: str) -> None:
         """SIGKILL one of its processes, or the `ServerApp`."""

@@ -1,6 +1,7 @@
 """A client of the SuperLink's Control API: nodes and runs. It needs the federation's token; nodes do not have it."""
 
 import hashlib
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
@@ -21,6 +22,7 @@ from flwr.supercore.fab import Fab
 from flwr.supercore.interceptors import RuntimeVersionHttpInterceptor
 from flwr.supercore.protobuf.client import ProtobufCall, ProtobufRequestContext
 
+ANSWER_SECONDS = 10.0
 Setting = bool | float | int | str
 
 
@@ -69,11 +71,12 @@ class Control:
     """Calls raise httpx.TransportError while the SuperLink is away, httpx.HTTPStatusError where it refuses."""
 
     def __init__(self, address: str, authority: bytes, token: str) -> None:
-        self._client = ControlHttpClient.from_server_address(
-            server_address=address,
-            insecure=False,
-            root_certificates=authority,
+        context = ssl.create_default_context(cadata=authority.decode())
+        self._client = ControlHttpClient(
+            f"https://{address}",
             interceptors=[RuntimeVersionHttpInterceptor(component_name="flwr CLI"), _Bearer(token)],
+            verify=context,
+            timeout=ANSWER_SECONDS,
         )
 
     def __enter__(self) -> Self:

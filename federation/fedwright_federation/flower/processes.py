@@ -38,6 +38,8 @@ def spawn(
     pid = os.fork()
     gc.unfreeze()
     if pid:
+        with suppress(OSError):
+            os.setpgid(pid, pid)  # the child does so too: whoever comes first, it is done when this returns
         return pid
     status = 1
     try:

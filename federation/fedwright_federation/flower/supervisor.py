@@ -69,7 +69,8 @@ class Supervisor:
                     unit.tend()
                 if next(check) and self._certify():
                     self._superlink.renew()
-                if next(calm) | (next(look) and self._connected < len(self._settings)):
+                due = next(calm) | (next(look) and self._connected < len(self._settings))
+                if due and self._superlink.up:  # while it is down its sockets would keep us waiting
                     self._look()
                 self._say(self._status())
                 time.sleep(TICK_SECONDS)
