@@ -3,12 +3,11 @@
 from dataclasses import dataclass
 from typing import Any
 
-import yaml
-
 from fedwright_crds.base import GROUP, VERSION
 from fedwright_crds.kinds import KINDS
 from fedwright_crds.notes import notes_of
 from fedwright_crds.schema import Schema, structural
+from fedwright_crds.yaml_text import yaml_of
 
 Column = dict[str, Any]
 
@@ -140,14 +139,7 @@ def root_schema(kind: str) -> Schema:
 
 def generated() -> dict[str, str]:
     """Every file's text by its name."""
-    return {names.file: HEADER + yaml.dump(definition(names), Dumper=_Dumper, width=110) for names in NAMES}
+    return {names.file: HEADER + yaml_of(definition(names)) for names in NAMES}
 
 
 HEADER = "# Generated from fedwright_crds by `python -m fedwright_crds`; do not edit.\n"
-
-
-class _Dumper(yaml.SafeDumper):
-    """Without anchors."""
-
-    def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002 - the base class's name and arguments
-        return True

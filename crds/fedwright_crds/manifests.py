@@ -7,14 +7,13 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-import yaml
 from pydantic import ValidationError
 
 from fedwright_crds.base import API_VERSION
 from fedwright_crds.kinds import KINDS, AnyKind
 from fedwright_crds.mending import mended, nearest
 from fedwright_crds.meta import Resource
-from fedwright_crds.yaml_text import Document, TextError, documents
+from fedwright_crds.yaml_text import Document, TextError, documents, yaml_of
 
 MOST_BYTES = 256 * 1024
 MOST_PROBLEMS = 8
@@ -53,14 +52,7 @@ def dump_yaml(resource: Resource) -> str:
     metadata = resource.metadata.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True)
     wire = resource.to_wire() | {"metadata": metadata}
     ordered = {name: wire[name] for name in ("apiVersion", "kind", "metadata", "spec")}
-    return yaml.dump(ordered, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
-
-
-class _Dumper(yaml.SafeDumper):
-    """Quotes what a reader of YAML 1.1 or 1.2 would take for something other than text; writes no anchors."""
-
-    def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002 - the base class's name and arguments
-        return True
+    return yaml_of(ordered)
 
 
 def _text_of(file: Path) -> str:

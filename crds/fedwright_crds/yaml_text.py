@@ -1,4 +1,4 @@
-"""YAML text as plain JSON values, each with the line that it came from.
+"""YAML text as plain JSON values, each with the line that it came from, and back.
 
 Reads YAML 1.2's core schema, as kubectl does: 1e-5 is a number, `on` and 2026-01-01 are text. It must not know what the
 values mean. Text is hostile: no tag makes an object, aliases cannot blow up, a key given twice is an error.
@@ -32,6 +32,13 @@ class _Loader(yaml.SafeLoader):
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 - PyYAML's own way
 
 
+class _Dumper(yaml.SafeDumper):
+    """Quotes what a reader of YAML 1.1 or 1.2 would take for something other than text; writes no anchors."""
+
+    def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002 - the base class's name and arguments
+        return True
+
+
 _SCALARS = {
     "null": (r"^(~|null|Null|NULL|)$", ["~", "n", "N", ""]),
     "bool": (r"^(true|True|TRUE|false|False|FALSE)$", list("tTfF")),
@@ -39,7 +46,13 @@ _SCALARS = {
     "float": (r"^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]{1,4})?$", list("-+.0123456789")),
 }
 for _name, (_form, _first) in _SCALARS.items():
-    _Loader.add_implicit_resolver(TAG + _name, re.compile(_form), _first)
+    for _reader_or_writer in (_Loader, _Dumper):
+        _reader_or_writer.add_implicit_resolver(TAG + _name, re.compile(_form), _first)
+
+
+def yaml_of(value: Any, width: int = 100) -> str:
+    """A value as YAML text that every reader takes for the same value; maps keep their order."""
+    return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=width)
 
 
 @dataclass
@@ -89,19 +102,20 @@ class _Budget:
         self.left -= 1
         if self.left < 0:
             line = node.start_mark.line + 1
-            raise TextError(f"more than {MOST_VALUES} values, aliases written out; split the file", line)
+            raise TextError(f"more than {MOST_VALUES:,} values, aliases written out; split the file", line)
 
 
 def _value(node: yaml.Node, path: Path, lines: dict[Path, int], budget: _Budget) -> Any:
     budget.spend(node)
     lines[path] = node.start_mark.line + 1
+    kind = node.tag.removeprefix(TAG)
     match node:
-        case yaml.MappingNode():
+        case yaml.MappingNode() if kind == "map":
             return _mapping(node, path, lines, budget)
-        case yaml.SequenceNode():
+        case yaml.SequenceNode() if kind == "seq":
             return [_value(one, (*path, i), lines, budget) for i, one in enumerate(node.value)]
         case _:
-            return _scalar(node)
+            return _scalar(node, kind)
 
 
 def _mapping(node: yaml.MappingNode, path: Path, lines: dict[Path, int], budget: _Budget) -> dict[str, Any]:
@@ -110,7 +124,7 @@ def _mapping(node: yaml.MappingNode, path: Path, lines: dict[Path, int], budget:
         line = key_node.start_mark.line + 1
         if not isinstance(key_node, yaml.ScalarNode):
             raise TextError("a key is no text; write plain keys", line)
-        key = str(key_node.value)
+        key = _whole(str(key_node.value), key_node)
         if key in found:
             raise TextError(f"{'.'.join(map(str, (*path, key)))} is given twice; remove one", line)
         found[key] = _value(value_node, (*path, key), lines, budget)
@@ -118,19 +132,28 @@ def _mapping(node: yaml.MappingNode, path: Path, lines: dict[Path, int], budget:
     return found
 
 
-def _scalar(node: yaml.Node) -> Any:
+def _scalar(node: yaml.Node, kind: str) -> Any:
     text: str = node.value
-    match node.tag.removeprefix(TAG):
+    match kind:
         case "str":
-            return text
+            return _whole(text, node)
         case "null":
             return None
         case "bool":
             return text.lower() == "true"
-        case "int" | "float" as kind:
+        case "int" | "float":
             return _number(text, kind, node.start_mark.line + 1)
-        case tag:
-            raise TextError(f"the tag {tag} is not read; write a plain value", node.start_mark.line + 1)
+        case _:
+            raise TextError(f"the tag {kind} is not read; write a plain value", node.start_mark.line + 1)
+
+
+def _whole(text: str, node: yaml.Node) -> str:
+    """Escapes may name half of a character, which no JSON can carry."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise TextError("text holds half of a character; write it whole", node.start_mark.line + 1) from None
+    return text
 
 
 def _number(text: str, kind: str, line: int) -> int | float:
