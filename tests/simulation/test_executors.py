@@ -1,5 +1,7 @@
 """One result whoever computes it: cohort, client by client, in another order, in other processes, or after a restart."""
 
+import os
+import signal
 import socket
 import threading
 from collections.abc import Callable
@@ -12,6 +14,7 @@ from fedwright_federation.algorithm import Strategy, Tree, compose
 from fedwright_federation.models import Cnn, Mlp
 from fedwright_federation.simulation.engine import Simulation, SimulationResult, simulate
 from fedwright_federation.simulation.fleet import FRAME, SERVER, Channel, attend, serve
+from fedwright_federation.simulation.forked import WorkerError
 from fedwright_federation.simulation.memory import ClientMemory
 from fedwright_federation.simulation.run import RunSpec, Shard
 from fedwright_federation.strategies import fedadam, fedavg, fedbn, fedpaq, fedprox, scaffold
@@ -90,6 +93,27 @@ def test_the_order_of_the_uploads_changes_nothing(
     simulation.server.configure(1)
     simulation.server.aggregate(1, dict(reversed(uploads.items())))
     assert all(np.array_equal(simulation.server.x[key], expected[key]) for key in expected)
+
+
+@pytest.mark.parametrize("strategy", [fedavg(), scaffold(), fedpaq(levels=3)], ids=lambda s: s.name)
+def test_forked_workers_compute_what_one_process_computes(
+    strategy: Strategy, mlp: Mlp, shards: list[Shard], run: RunSpec
+) -> None:
+    """Client states travel to the workers and back; no child is left."""
+    run = replace(run, training=replace(run.training, participation=0.6))
+    forked, alone = (simulate(strategy, mlp, shards, run, how) for how in ("forked", "sequential"))
+    assert close(model_of(forked), model_of(alone), 1e-5)
+    assert forked.snapshot.memories.keys() == alone.snapshot.memories.keys()
+    assert [report.upload_bytes for report in forked.history] == [report.upload_bytes for report in alone.history]
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+
+
+def test_a_worker_that_dies_is_an_error_and_not_a_hang(mlp: Mlp, shards: list[Shard], run: RunSpec) -> None:
+    with Simulation(fedavg(), mlp, shards, run, "forked") as simulation, pytest.raises(WorkerError):
+        assert simulation.workers is not None
+        os.kill(simulation.workers._children[0], signal.SIGKILL)
+        simulation.step()
 
 
 @pytest.mark.parametrize("strategy", METHODS, ids=lambda s: s.name)

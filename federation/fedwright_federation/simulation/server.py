@@ -52,7 +52,7 @@ class RoundReport:
     loss: float | None = None
     """Mean local loss, weighted by samples; None where privacy forbids to look."""
     epsilon: float | None = None
-    """Spent so far, at the privacy specification's delta."""
+    """Spent so far at the privacy specification's delta; for unit Example the bound of the whole run, which clients keep."""
 
 
 @dataclass
@@ -285,7 +285,7 @@ class ServerRuntime:
         if spec is None:
             return None
         if self._noise is None:
-            return spec.epsilon * number / self.run.training.rounds
+            return spec.epsilon
         return epsilon_spent(self._mechanism(), self._noise, number, spec.delta)
 
     # -- bookkeeping --------------------------------------------------------------------------------------------------
