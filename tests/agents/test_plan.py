@@ -57,9 +57,7 @@ def test_bytes_call_for_a_codec_and_never_for_double_traffic(spec: RequestSpec, 
     found = planned(change(spec, objective=Objective(metric=Metric.UPLOAD_MEBIBYTES), constraints=margin), facts)
     assert found.baselines[1].method == "fedpaq"
     for one in found.candidates:
-        composition = compose(
-            catalogue(), catalogue().method(one.method).parts, [part.name for part in one.parts]
-        )
+        composition = compose(catalogue(), catalogue().method(one.method).parts, [part.name for part in one.parts])
         assert not {"ControlVariate", "SendSynthetic"} & set(composition.parts)
 
 
@@ -176,7 +174,9 @@ def test_a_candidate_that_cannot_be_is_named_with_the_choices_and_may_be_left_ou
 def test_minds_need_no_torch() -> None:
     import subprocess
 
-    roles = ", ".join(f"fedwright_agents.catalogue_mind.{role}" for role in "plan code debug reflect review tune".split())
+    roles = ", ".join(
+        f"fedwright_agents.catalogue_mind.{role}" for role in "plan code debug reflect review tune".split()
+    )
     script = f"import sys, {roles}; sys.exit(bool(sys.modules.keys() & {{'torch', 'optuna', 'litellm'}}))"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
 
