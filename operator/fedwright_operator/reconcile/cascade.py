@@ -76,8 +76,8 @@ def survivors(
 
 
 def ranked(marks: Mapping[str, Mark], higher_is_better: bool) -> list[str]:
-    """Names from best to worst; ties by name, so that every pass ranks alike."""
-    return sorted(marks, key=lambda name: (*marks[name].key(higher_is_better), name))
+    """Names from best to worst; equals stay in the order of the mapping."""
+    return sorted(marks, key=lambda name: marks[name].key(higher_is_better))
 
 
 def on_plateau(best_by_generation: Sequence[float | None], higher_is_better: bool, patience: int) -> bool:

@@ -6,7 +6,13 @@ from datetime import datetime
 from fedwright_crds.candidate import Candidate, CandidatePhase, Grant, GrantStage
 from fedwright_crds.request import FLStrategyRequest
 from fedwright_operator.reconcile.cascade import Mark, ranked, survivors, ties, violation
-from fedwright_operator.reconcile.standings import FINALISTS, baseline_name, higher_is_better, is_catalogue
+from fedwright_operator.reconcile.standings import (
+    FINALISTS,
+    baseline_name,
+    higher_is_better,
+    is_catalogue,
+    simplest_first,
+)
 
 LEAST_SURVIVORS = 2 * FINALISTS
 """So many go on to the full length whatever the first rung says: it is short, and an objective without noise has no band."""
@@ -31,9 +37,8 @@ def _through_first_rung(
     if not all(one.status.phase.terminal or one.status.first_rung_scores for one in active):
         return None
     upto = max((one.spec.generation for one in active), default=0)
-    seen = {
-        one.metadata.name: one for one in candidates if one.status.first_rung_scores and one.spec.generation <= upto
-    }
+    begun = [one for one in simplest_first(candidates) if one.status.first_rung_scores and one.spec.generation <= upto]
+    seen = {one.metadata.name: one for one in begun}
     marks = _first_rung_marks(request, candidates, seen)
     scores = {name: one.status.first_rung_scores for name, one in seen.items()}
     higher = higher_is_better(request.spec)

@@ -1,6 +1,6 @@
 """How candidates stand: their marks on the selection split, the final's line-up, and what minds and people may see of them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from fedwright_crds.candidate import Candidate, CandidatePhase, Grant, GrantStage, Origin
@@ -22,10 +22,17 @@ def is_catalogue(one: Candidate, request: FLStrategyRequest) -> bool:
     return one.spec.origin is Origin.BASELINE and one.metadata.name != baseline_name(request)
 
 
+def simplest_first(candidates: Iterable[Candidate]) -> list[Candidate]:
+    """The order that decides between equals: what was there earlier, and plain methods before compositions of them."""
+    return sorted(
+        candidates, key=lambda one: (one.spec.generation, one.spec.origin is not Origin.BASELINE, one.metadata.name)
+    )
+
+
 def scored(spec: RequestSpec, candidates: Iterable[Candidate]) -> dict[str, Mark]:
     return {
         one.metadata.name: Mark(one.status.score, one.status.violation, ties(one.status.measures, spec.constraints))
-        for one in candidates
+        for one in simplest_first(candidates)
         if one.status.phase is CandidatePhase.SCORED and one.status.score is not None
     }
 
@@ -58,8 +65,20 @@ def finalists(request: FLStrategyRequest, candidates: Sequence[Candidate]) -> Ch
     by_name = {one.metadata.name: one for one in candidates}
     order = [name for name in ranked(scored(request.spec, candidates), higher) if name != baseline]
     catalogue = next((name for name in order if is_catalogue(by_name[name], request)), None)
-    chosen = Choice(baseline, catalogue, tuple(order[:FINALISTS]), ready=False)
+    chosen = Choice(baseline, catalogue, tuple(_distinct(order, by_name)[:FINALISTS]), ready=False)
     return replace(chosen, ready=all(by_name[name].status.finals for name in chosen.all))
+
+
+def _distinct(order: Sequence[str], by_name: Mapping[str, Candidate]) -> list[str]:
+    """Without those that measure exactly as an earlier one: a strategy under another name is no second finalist."""
+    seen: list[Mapping[str, float]] = []
+    kept = []
+    for name in order:
+        measures = by_name[name].status.measures
+        if measures not in seen:
+            seen.append(measures)
+            kept.append(name)
+    return kept
 
 
 def best(spec: RequestSpec, candidates: Sequence[Candidate]) -> Candidate | None:

@@ -266,3 +266,18 @@ def test_status_never_goes_back_once_terminal() -> None:
     assert not world.step()
     assert world.request.status == status
     assert replace(world).request.status.finished_at is not None
+
+
+def test_among_equals_the_plain_method_wins_and_its_double_takes_no_second_place() -> None:
+    world = World(wish(), quality={"fedavg": 0.8, "fedprox": 0.9, "scaffold": 0.9, "fedadam": 0.85})
+
+    def judge(world: World, work):  # type: ignore[no-untyped-def]
+        spec = json.loads(world.read(work, "judge.json"))
+        method = json.loads(world.read(work, "code.json"))["files"]["strategy.py"].split()[1]
+        return {"score.json": Score(ok=True, metrics={"Accuracy/Global": world.quality[method] + spec["seed"] % 7 / 1e4})}
+
+    world.script["judge"] = judge
+    world.run()
+    finals = {name for name, one in world.candidates.items() if one.status.finals}
+    assert world.request.status.winner == "wish-fedprox"
+    assert finals == {"wish-fedavg", "wish-fedprox", "wish-g1-1"}
