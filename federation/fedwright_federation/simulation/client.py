@@ -156,7 +156,8 @@ class ClientRuntime:
         batch = min(self.run.training.batch_size, samples)
         noise = self._noise(client, samples, batch, number)
         draw = reshuffled if noise is None else independent
-        batches = draw(stream(seed, purpose, number, client.id, self.run.salt), samples, plan.steps, batch)
+        salt = self.run.salt if noise is None else self.run.salt + self.run.secret
+        batches = draw(stream(seed, purpose, number, client.id, salt), samples, plan.steps, batch)
         x, y = torch.from_numpy(shard.x), torch.from_numpy(shard.y)
         rng = stream(seed, "local", number, client.id)
         return LocalTask(client.id, plan, weights, state, published, x, y, batches, rng, noise)
@@ -172,7 +173,7 @@ class ClientRuntime:
         multiplier = noise_for(
             Mechanism("Example", sample=batch, population=population), times, spec.epsilon, spec.delta
         )
-        rng = stream(self.run.seed, "noise", number, client.id)
+        rng = stream(self.run.seed, "noise", number, client.id, self.run.secret)
         return Noise(spec.clip_norm, 2.0 * spec.clip_norm * multiplier, rng)
 
     def _run_alone(self, task: LocalTask) -> LocalResult:

@@ -1,10 +1,12 @@
 """Differential privacy around every strategy's update: clipping, noise and accounting are the platform's, never a part's.
 
 *Client*: the server clips each update to norm Z, adds N(0, (z Z)^2) to their sum and divides by the expected cohort
-(McMahan et al. 2018, algorithm 1); every client counts the same, cohorts are drawn by independent coins, and
-neighbours differ by one client. *Example*:
-each local step clips every example's gradient to Z and adds N(0, (2 z Z)^2) to their sum (Abadi et al. 2016, algorithm 1);
-batches have a fixed size and are drawn anew, and neighbours differ in one example's value, so the sum moves by at most 2 Z.
+(McMahan et al. 2018, algorithm 1). Every client counts the same, cohorts are drawn by independent coins, and neighbours
+differ by one client.
+
+*Example*: each local step clips every example's gradient to Z and adds N(0, (2 z Z)^2) to their sum (Abadi et al. 2016,
+algorithm 1). Batches have a fixed size and are drawn anew, and neighbours differ in one example's value, so the sum moves
+by at most 2 Z.
 """
 
 from collections.abc import Sequence

@@ -39,6 +39,8 @@ class RunSpec:
     devices: Devices = Devices()  # noqa: RUF009 (frozen)
     privacy: PrivacySpec | None = None
     checkpoints: tuple[int, ...] = ()
+    secret: int = 0
+    """Mixed into the noise and the sampling of a private run. A deployment draws it, so that who knows the seed knows neither."""
 
     def round(self, number: int, model: Model) -> Round:
         return Round(number, self.training.rounds, self.clients, self.training, model, streams_of(self.seed, number))

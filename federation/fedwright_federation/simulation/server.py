@@ -122,7 +122,7 @@ class ServerRuntime:
 
     def _coins(self, number: int, pool: Sequence[ClientInfo]) -> list[int]:
         """Each available client by a coin of its own, as the accountant assumes."""
-        coins = stream(self.run.seed, "cohort", number).random(self.run.clients)
+        coins = stream(self.run.seed, "cohort", number, salt=self.run.secret).random(self.run.clients)
         return [client.id for client in pool if coins[client.id] < self.run.training.participation]
 
     def _download(self, number: int, published: Named, frame: Frame | None, delta: bool) -> Download:
@@ -276,7 +276,7 @@ class ServerRuntime:
         like = pick(self._state.x, self.keys)
         updates = [{**report.update, **tree} for report, tree in zip(reports, moved, strict=True)]
         expected = self.run.training.participation * self.run.clients
-        rng = stream(self.run.seed, "noise", round.number)
+        rng = stream(self.run.seed, "noise", round.number, salt=self.run.secret)
         mean = noisy_mean(updates, like, self.run.privacy, self._noise, expected, rng)
         return self._moving(mean), pick(mean, self.statistics)
 
