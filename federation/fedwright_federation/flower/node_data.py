@@ -34,7 +34,15 @@ class NodeSetting:
         else:
             entries["data-path"] = self.data.path or str(self.home.data)
         entries["state-dir"] = str(self.home.state)
-        return " ".join(f"{k}={v}" if isinstance(v, int) else f"{k}='{v}'" for k, v in entries.items())
+        return " ".join(f"{k}={v}" if isinstance(v, int) else f"{k}={_quoted(v)}" for k, v in entries.items())
+
+
+def _quoted(text: str) -> str:
+    """As Flower reads a value: between quotes of a kind that it does not hold, with no way to escape them."""
+    for quote in ("'", '"'):
+        if quote not in text:
+            return quote + text + quote
+    raise ValueError(f"{text} holds both kinds of quotes, which no node config can; rename it")
 
 
 def settings(home: Home, spec: FederationSpec) -> tuple[NodeSetting, ...]:

@@ -75,9 +75,10 @@ class Visit:
     @classmethod
     def of(cls, message: Message, context: Context) -> "Visit":
         order = Order.unpack(message.content)
-        setup = set_up(order.rounds, order.clients)
+        folder = Path(str(context.node_config["state-dir"])) / order.job
+        setup = set_up(order.rounds, order.clients, folder)
         data = load(context.node_config, setup.settings)
-        diary = Diary(Path(str(context.node_config["state-dir"])) / order.job)
+        diary = Diary(folder)
         runtime = ClientRuntime(setup.strategy, setup.model, setup.run)
         client = _client(context.node_config, data)
         return cls(order, setup, client, data, runtime, diary, diary.recall(order.since))

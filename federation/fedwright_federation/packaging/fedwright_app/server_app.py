@@ -71,7 +71,7 @@ class Run:
 
     def __init__(self, config: RunConfig, results: Results, courier: Courier) -> None:
         self._config, self._results, self._courier = config, results, courier
-        setup = set_up(config.rounds, config.clients)
+        setup = set_up(config.rounds, config.clients, config.folder)
         require_legal(setup.strategy, setup.model, setup.run.privacy)
         clients = courier.gather(config.clients)
         self._server = ServerRuntime(setup.strategy, setup.model, setup.run, clients)

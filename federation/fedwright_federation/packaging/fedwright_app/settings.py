@@ -11,7 +11,7 @@ from fedwright_federation.algorithm.parts import Training
 from fedwright_federation.models import build_model
 from fedwright_federation.simulation.run import RunSpec
 
-from .privacy import protection
+from .privacy import protection, secret_of
 
 FILE = "settings.json"
 
@@ -30,11 +30,11 @@ def read_settings() -> PackageInput:
     return PackageInput.model_validate_json(Path(__file__).with_name(FILE).read_bytes())
 
 
-def set_up(rounds: int, clients: int) -> Setup:
-    """The winner, ready to run that many rounds on that many clients."""
+def set_up(rounds: int, clients: int, folder: Path) -> Setup:
+    """The winner, ready to run that many rounds on that many clients. `folder` is this side's for the job."""
     settings = read_settings()
     strategy = importlib.import_module("candidate.strategy").build(dict(settings.hyperparameters))
-    given = settings.task.training
+    given, private = settings.task.training, protection(settings)
     training = Training(
         rounds=rounds,
         participation=given.participation,
@@ -48,6 +48,7 @@ def set_up(rounds: int, clients: int) -> Setup:
         clients=clients,
         seed=settings.seed,
         salt=settings.salt,
-        privacy=protection(settings),
+        privacy=private,
+        secret=secret_of(folder) if private else 0,
     )
     return Setup(settings, strategy, build_model(settings.model, settings.input_shape, settings.classes), run)

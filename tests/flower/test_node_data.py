@@ -1,0 +1,51 @@
+"""What nodes are told of themselves, and the shards that a trial's nodes get."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from flwr.common.config import parse_config_args
+
+from fedwright_crds.federation import FederationSpec, NodeData, NodeGroup
+from fedwright_crds.task import Data, DataSource, Partition, PartitionKind, Task
+from fedwright_federation.flower.home import Home
+from fedwright_federation.flower.node_data import make_trial_data, settings
+from fedwright_federation.packaging.files import read_arrays
+from fedwright_federation.tasks import TEST, load_task
+
+TASK = Task(data=Data(source=DataSource.DIGITS), partition=Partition(kind=PartitionKind.IID), clients=2)
+
+
+def spec(*groups: NodeGroup) -> FederationSpec:
+    return FederationSpec(groups=groups)
+
+
+def test_nodes_are_numbered_over_all_groups(tmp_path: Path) -> None:
+    own = NodeGroup(name="own", nodes=2, data=NodeData(path="/data/it's here.npz"))
+    called = NodeGroup(name="called", nodes=1, data=NodeData(entry_point="owner.data:load"))
+    nodes = settings(Home(tmp_path), spec(own, called))
+    assert [node.name for node in nodes] == ["own-0", "own-1", "called-0"]
+    configs = [parse_config_args([node.config]) for node in nodes]
+    assert [config["partition-id"] for config in configs] == [0, 1, 2]
+    assert {config["num-partitions"] for config in configs} == {3}
+    assert configs[0]["data-path"] == "/data/it's here.npz"
+    assert configs[2]["data-entry-point"] == "owner.data:load" and "data-path" not in configs[2]
+    assert len({str(config["state-dir"]) for config in configs}) == 3
+
+
+def test_a_trials_nodes_hold_one_shard_each(tmp_path: Path) -> None:
+    nodes = settings(Home(tmp_path), spec(NodeGroup(name="trial", nodes=2, data=NodeData(task=TASK))))
+    make_trial_data(nodes)
+    task = load_task(TASK, 0)
+    for node in nodes:
+        arrays = read_arrays(node.home.data)
+        assert np.array_equal(arrays["x"], task.shard(node.number).x)
+        assert np.array_equal(arrays["y_test"], task.y[task.rows(TEST, node.number)])
+    before = nodes[0].home.data.stat().st_mtime_ns
+    make_trial_data(nodes)
+    assert nodes[0].home.data.stat().st_mtime_ns == before
+
+
+def test_more_nodes_than_clients_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"3 nodes and its task 2 clients; raise task\.clients"):
+        settings(Home(tmp_path), spec(NodeGroup(name="trial", nodes=3, data=NodeData(task=TASK))))
