@@ -69,7 +69,7 @@ PROFILES = {
     BoxKind.BENCH: Profile(
         kind=BoxKind.BENCH,
         packages=("fedwright_crds", "fedwright_boxes", "fedwright_federation"),
-        distributions=("torch", "numpy", "pydantic", "pyyaml"),
+        distributions=("torch", "numpy", "pydantic", "pyyaml", "dp-accounting"),
         imports=("numpy", "torch", "fedwright_crds.documents"),
         programs=(
             f"{_JUDGING}.simulate",

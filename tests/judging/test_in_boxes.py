@@ -79,6 +79,13 @@ def test_a_candidate_is_judged(run: Run) -> None:
     assert score is not None and score.ok and score.metrics["Accuracy/Global"] > 0.1
 
 
+def test_a_private_run_is_accounted_for_in_its_box(run: Run) -> None:
+    private = {"unit": "Client", "epsilon": 8.0, "delta": 0.01}
+    result, score = run(spec_of(TASK, privacy=private), FEDAVG, judging_work)
+    assert result.outcome is Outcome.SUCCEEDED, result.model_dump_json(indent=1)
+    assert score is not None and score.ok and 7.0 < (score.epsilon or 0) <= 8.0
+
+
 @pytest.mark.parametrize("source", [FEDAVG, FEDREP], ids=["FedAvg", "FedRep"])
 def test_an_honest_candidate_computes_the_same_with_a_process_per_client(source: str, run: Run) -> None:
     result, score = run(spec_of(TASK, sequential=True, evaluations=2), source, verification_work)
