@@ -26,6 +26,8 @@ from fedwright_federation.algorithm import (
 )
 
 MEASURE = "noise"
+ALIKE = 0.6
+"""Two groups whose typical norms are closer than this ratio are one."""
 
 
 @dataclass(frozen=True)
@@ -111,21 +113,24 @@ def scored(reports: Sequence[Report], state: Named) -> Named:
     return {"noise-score": score, "noise-count": count}
 
 
-def lower_group(scores: NDArray[np.float64], separation: float) -> NDArray[np.bool_]:
-    """The lower of two means' groups, each of two clients or more; nobody where the two tell nothing.
+def lower_group(norms: NDArray[np.float64], separation: float) -> NDArray[np.bool_]:
+    """The lower of two groups of positive norms, each of two clients or more; nobody where there are no two groups.
 
-    Two means also split what is all alike. So the centres must lie separation * (1 + 11/n) pooled deviations apart: halves of
-    a normal distribution lie 2.65 apart, and at 2.8 n normal scores, 4 to 50, pass about once in twenty times. In one
-    dimension the best split is between neighbours of the sorted scores, so all are tried.
+    Two means split the logarithms: norms that are all alike spread by factors, and a few great ones are no group. As two
+    means split even what is all alike (halves of a normal distribution lie 2.65 deviations apart), the groups' centres must
+    lie separation * (1 + 5/n) pooled deviations apart, and the lower one at `ALIKE` of the other or less. In one dimension
+    the best split is between neighbours, so all are tried.
     """
-    if len(scores) < 4:
-        return np.zeros(len(scores), dtype=np.bool_)
-    ordered = np.sort(scores)
+    nobody = np.zeros(len(norms), dtype=np.bool_)
+    if len(norms) < 4:
+        return nobody
+    logs = np.log(np.maximum(norms, 1e-12))
+    ordered = np.sort(logs)
     splits = [(ordered[:k], ordered[k:]) for k in range(2, len(ordered) - 1)]
-    within = [len(low) * low.var() + len(high) * high.var() for low, high in splits]
-    best = int(np.argmin(within))
+    spreads = [len(low) * low.var() + len(high) * high.var() for low, high in splits]
+    best = int(np.argmin(spreads))
     low, high = splits[best]
-    deviation = np.sqrt(within[best] / len(scores))
-    if high.mean() - low.mean() <= separation * (1 + 11 / len(scores)) * deviation + 1e-12:
-        return np.zeros(len(scores), dtype=np.bool_)
-    return np.asarray(scores <= low.max(), dtype=np.bool_)
+    between, deviation = high.mean() - low.mean(), np.sqrt(spreads[best] / len(norms))
+    if between < separation * (1 + 5 / len(norms)) * deviation or between < -np.log(ALIKE):
+        return nobody
+    return np.asarray(logs <= low[-1], dtype=np.bool_)
