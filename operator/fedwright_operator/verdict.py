@@ -117,6 +117,8 @@ def _over_catalogue(decision: Decision, titles: Mapping[str, str]) -> str:
     against = decision.against_catalogue
     if against is None:
         return f"; the best catalogue method was {other}"
+    if not any((against.difference, against.low, against.high)):
+        return f", and just the same as the best catalogue method {other}"
     proof = "" if against.holds else ", which is not proven"
     return f", and {_difference(against)} over the best catalogue method {other} ({_interval(against)}){proof}"
 

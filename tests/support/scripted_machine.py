@@ -47,7 +47,7 @@ def scripted(seconds: float = 0.0, **world: object) -> Iterator[None]:
     def scripted_machine(home: Home, *, unsafe_no_sandbox: bool = False) -> Iterator[Loop]:
         del unsafe_no_sandbox
         boxes = ScriptedBoxes(Artifacts(home.artifacts), seconds, **world)
-        fleets = Releases(home.federations, (Path(__file__).parent,), program="small_programs")
+        fleets = Releases(home, (Path(__file__).parent,), program="small_programs")
         loop = Loop(home, machine.PLANNERS, boxes.run, IMAGES, fleets)
         try:
             yield loop

@@ -21,7 +21,7 @@ def main(folder: str, seconds: str) -> int:
             PLANNERS,
             SmallBoxes(Artifacts(home.artifacts), float(seconds)).run,
             IMAGES,
-            Releases(home.federations),
+            Releases(home),
         )
         signal.signal(signal.SIGTERM, lambda *_: loop.stop())
         ended = loop.run(lambda: all(one.status.phase.terminal for one in loop.store.list(FLStrategyRequest)))

@@ -9,7 +9,7 @@ from fedwright_operator.cli.ending import FAILED
 from fedwright_operator.cli.lookup import called, existing, one_named, store_of
 from fedwright_operator.cli.options import DEFAULT_HOME, HomeFolder, Namespace, home_at
 from fedwright_operator.local.artifacts import Artifacts
-from fedwright_operator.local.collect import collect_garbage
+from fedwright_operator.local.collect import collect_garbage, remove_stray_federations
 from fedwright_operator.local.home import Home, HomeIsDriven
 from fedwright_operator.local.kinds import AnyResource
 from fedwright_operator.local.store import Store
@@ -54,6 +54,7 @@ def _removed_here(home: Home, store: Store, resource: AnyResource) -> bool:
     try:
         with home.driven():
             store.remove(resource)
+            remove_stray_federations(home, store)
             collect_garbage(store, Artifacts(home.artifacts), Works(home.works))
     except HomeIsDriven:
         return False

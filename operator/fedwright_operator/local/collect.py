@@ -1,10 +1,13 @@
 """Garbage: results that no one is left to want, artifacts that nothing names. Needs the home's lock."""
 
 import re
+import shutil
 from collections.abc import Iterable
 
+from fedwright_crds.federation import Federation
 from fedwright_crds.work import MIB
 from fedwright_operator.local.artifacts import Artifacts
+from fedwright_operator.local.home import Home
 from fedwright_operator.local.store import Store
 from fedwright_operator.local.works import Works
 
@@ -32,6 +35,14 @@ def collect_garbage(store: Store, artifacts: Artifacts, works: Works) -> tuple[i
     for digest in unnamed:
         artifacts.remove(digest)
     return len(lost), len(unnamed)
+
+
+def remove_stray_federations(home: Home, store: Store) -> None:
+    """Remove the folders, keys included, of federations that are no more. Their processes must have ended."""
+    present = {home.federation(one.metadata.namespace, one.metadata.name) for one in store.list(Federation)}
+    for folder in home.federations.glob("*/*"):
+        if folder not in present:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _names_in_resources(store: Store) -> set[str]:

@@ -36,6 +36,10 @@ class Home:
     def federations(self) -> Path:
         return self.root / "federations"
 
+    def federation(self, namespace: str, name: str) -> Path:
+        """State of one federation: certificates, node keys, data base, the nodes' own folders."""
+        return self.federations / namespace / name
+
     @property
     def events(self) -> Path:
         return self.root / "events.jsonl"

@@ -11,7 +11,8 @@ from fedwright_boxes import LocalBoxes, image_digests
 from fedwright_crds.work import BoxKind, Work, WorkResult
 from fedwright_operator.local.artifacts import Artifacts
 from fedwright_operator.local.home import Home
-from fedwright_operator.local.loop import Loop, Planners
+from fedwright_operator.local.loop import Loop
+from fedwright_operator.local.planning import Planners
 from fedwright_operator.local.platform import PlatformBoxes
 from fedwright_operator.local.releases import Releases
 from fedwright_operator.reconcile import candidate, deployment, federation, request
@@ -30,14 +31,14 @@ def machine(home: Home, *, unsafe_no_sandbox: bool = False) -> Iterator[Loop]:
         unsafe_no_sandbox=unsafe_no_sandbox,
         extra_code={BoxKind.JUDGE: code},
     )
-    platform = PlatformBoxes(artifacts, home.federations, home.scratch, lambda *said: loop.scheduler.progress(*said))
+    platform = PlatformBoxes(artifacts, home, lambda *said: loop.scheduler.progress(*said))
 
     def execute(work: Work, cancelled: Event) -> WorkResult:
         trusted = all(step.box is BoxKind.PLATFORM for step in work.steps)
         return (platform if trusted else boxes).run(work, cancelled)
 
     with boxes:
-        loop = Loop(home, PLANNERS, execute, image_digests(), Releases(home.federations, code))
+        loop = Loop(home, PLANNERS, execute, image_digests(), Releases(home, code))
         try:
             yield loop
         finally:

@@ -15,7 +15,7 @@ from threading import Event
 from fedwright_crds.work import BoxKind, Outcome, Reason, Step, Verdict, Work, WorkResult
 from fedwright_operator.local.artifacts import Artifacts
 from fedwright_operator.local.child import Child
-from fedwright_operator.local.home import now, stamp
+from fedwright_operator.local.home import Home, now, stamp
 
 GRACE_SECONDS = 1.0
 POLL_SECONDS = 0.1
@@ -29,16 +29,16 @@ class BadOutputError(Exception):
 class PlatformBoxes:
     """Runs works of which all steps are platform steps."""
 
-    def __init__(self, artifacts: Artifacts, federations: Path, scratch: Path, show: ShowProgress) -> None:
-        """`federations` holds `<namespace>/<name>` for each; `show` is told progress by work id."""
-        self._artifacts, self._federations, self._scratch, self._show = artifacts, federations, scratch, show
+    def __init__(self, artifacts: Artifacts, home: Home, show: ShowProgress) -> None:
+        """`show` is told progress by work id."""
+        self._artifacts, self._home, self._show = artifacts, home, show
 
     def run(self, work: Work, cancelled: Event) -> WorkResult:
         """Run the steps in order until one fails."""
         started, verdicts, outputs = now(), [], {}
         message = ""
         for step in work.steps:
-            with _Folder(self._scratch) as box:
+            with _Folder(self._home.scratch) as box:
                 verdict = self._step(work, step, box, cancelled)
                 verdicts.append(verdict)
                 if verdict.reason is Reason.COMPLETED:
@@ -68,7 +68,7 @@ class PlatformBoxes:
             (box / "in" / name).write_bytes(self._artifacts.read(digests[name]))
         environment = {"FEDWRIGHT_BOX": str(box), "HOME": str(box / "scratch"), "FEDWRIGHT_WORK": work.id}
         if step.federation:
-            folder = self._federations / work.labels.get("namespace", "default") / step.federation
+            folder = self._home.federation(work.labels.get("namespace", "default"), step.federation)
             environment["FEDWRIGHT_FEDERATION"] = str(folder.absolute())
         started = time.monotonic()
         child = Child(

@@ -11,6 +11,7 @@ from pathlib import Path
 from fedwright_crds.federation import Federation
 from fedwright_operator.local.child import Child
 from fedwright_operator.local.files import write_whole
+from fedwright_operator.local.home import Home
 from fedwright_operator.reconcile.api import ReleaseStatus
 
 FLEET = "fedwright_federation.flower.fleet"
@@ -32,9 +33,9 @@ class Fleet:
 class Releases:
     """The federations' processes of one home."""
 
-    def __init__(self, folder: Path, code: Sequence[Path] = (), program: str = FLEET) -> None:
+    def __init__(self, home: Home, code: Sequence[Path] = (), program: str = FLEET) -> None:
         """`code`: folders of modules from which nodes may load their data."""
-        self._folder, self._code, self._program = folder, code, program
+        self._home, self._code, self._program = home, code, program
         self._fleets: dict[str, Fleet] = {}
 
     def want(self, federations: Sequence[Federation]) -> None:
@@ -43,18 +44,18 @@ class Releases:
         stale = [uid for uid, fleet in self._fleets.items() if uid not in wanted or fleet.spec != _spec(wanted[uid])]
         self._end(stale)
         for uid, federation in wanted.items():
-            fleet = self._fleets.setdefault(uid, Fleet(self.folder(federation), _spec(federation)))
+            fleet = self._fleets.setdefault(uid, self._fleet(federation))
             self._keep_up(fleet)
-
-    def folder(self, federation: Federation) -> Path:
-        """Where its state lies: certificates, node keys, data base, the nodes' own folders."""
-        return self._folder / federation.metadata.namespace / federation.metadata.name
 
     def statuses(self) -> Mapping[str, ReleaseStatus]:
         return {uid: _status(fleet) for uid, fleet in self._fleets.items()}
 
     def stop(self) -> None:
         self._end(list(self._fleets))
+
+    def _fleet(self, federation: Federation) -> Fleet:
+        meta = federation.metadata
+        return Fleet(self._home.federation(meta.namespace, meta.name).absolute(), _spec(federation))
 
     def _end(self, uids: Sequence[str]) -> None:
         """All at once, so that many take no longer than one."""
@@ -81,10 +82,10 @@ class Releases:
         write_whole(spec, fleet.spec)
         log = fleet.folder / "fleet.log"
         return Child(
-            (self._program, "--home", str(fleet.folder.absolute()), "--spec", str(spec.absolute())),
+            (self._program, "--home", str(fleet.folder), "--spec", str(spec)),
             cwd=fleet.folder,
             environment={
-                "HOME": str(fleet.folder.absolute()),
+                "HOME": str(fleet.folder),
                 "PYTHONPATH": os.pathsep.join(map(str, self._code)),
             },
             grace_seconds=GRACE_SECONDS,

@@ -82,6 +82,12 @@ def test_a_lead_over_the_catalogue_that_is_not_proven_says_so() -> None:
     assert "over the best catalogue method FedYogi (yogi) (95% interval -1.0 to +1.2), which is not proven" in line
 
 
+def test_a_winner_that_does_just_what_the_best_catalogue_method_does_is_not_praised_for_it() -> None:
+    against = compared("c1", "yogi", difference=0.0, low=0.0, high=0.0, p=1.0, holds=False)
+    line = verdict.last_line(wish(RequestPhase.SUCCEEDED), won(against_catalogue=against), CANDIDATES)
+    assert ", and just the same as the best catalogue method FedYogi (yogi); on 10 fresh seeds" in line
+
+
 def test_a_winner_from_the_catalogue_is_not_compared_with_itself() -> None:
     decision = won(best_catalogue="c1", against_catalogue=None)
     line = verdict.last_line(wish(RequestPhase.SUCCEEDED), decision, CANDIDATES)

@@ -92,12 +92,15 @@ def test_delete_keeps_what_another_request_of_the_same_work_needs(done: Person, 
     assert done("report", "twin").status == 0
 
 
-def test_a_deployment_outlives_its_request(fedwright: Person, manifest: Manifest) -> None:
+def test_a_deployment_outlives_its_request(fedwright: Person, manifest: Manifest, home: Path) -> None:
     with scripted():
         fedwright("run", manifest(deployment={"nodes": 2, "rounds": 3}))
     fedwright("delete", "wish")
     assert fedwright("get", "-o", "name").out.split() == ["federation/wish-fleet", "fldeployment/wish"]
     assert fedwright("delete", "fldep/wish").status == 0
+    assert (home / "federations" / "default" / "wish-fleet").is_dir()
+    assert fedwright("delete", "flfed/wish-fleet").status == 0
+    assert not (home / "federations" / "default" / "wish-fleet").exists(), "its keys are gone with it"
 
 
 def test_delete_beside_a_run_ends_that_runs_work_first(fedwright: Person, manifest: Manifest, home: Path) -> None:

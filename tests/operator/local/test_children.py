@@ -19,6 +19,7 @@ from fedwright_crds.meta import Metadata
 from fedwright_crds.work import BoxKind, Input, Outcome, Output, Reason, Step, Work, WorkResult
 from fedwright_operator.local.artifacts import Artifacts
 from fedwright_operator.local.child import Child
+from fedwright_operator.local.home import Home
 from fedwright_operator.local.platform import PlatformBoxes
 from fedwright_operator.local.releases import Releases
 
@@ -87,9 +88,7 @@ class Platform:
         self.artifacts = Artifacts(folder / "artifacts")
         self.told: list[tuple[str, Mapping[str, float]]] = []
         self.folder = folder
-        self._boxes = PlatformBoxes(
-            self.artifacts, folder / "federations", folder / "scratch", lambda *said: self.told.append(said)
-        )
+        self._boxes = PlatformBoxes(self.artifacts, Home(folder), lambda *said: self.told.append(said))
 
     def run(self, program: str, seconds: float = 30.0, cancelled: threading.Event | None = None) -> WorkResult:
         return self._boxes.run(self.work(program, seconds), cancelled or threading.Event())
@@ -173,8 +172,8 @@ def federation(nodes: int = 2) -> Federation:
 
 
 def test_a_fleet_is_started_watched_started_again_and_stopped(tmp_path: Path) -> None:
-    releases = Releases(tmp_path / "federations", (HERE,), program="small_programs")
-    folder = releases.folder(federation())
+    releases = Releases(Home(tmp_path), (HERE,), program="small_programs")
+    folder = Home(tmp_path).federation("default", "edge")
 
     def ready(nodes: int) -> bool:
         releases.want([federation(nodes)])

@@ -86,7 +86,7 @@ class KillAndResume(RuleBasedStateMachine):
 
     def begin(self) -> None:
         self.boxes = GatedBoxes(self.home)
-        self.loop = Loop(self.home, PLANNERS, self.boxes.run, IMAGES, Releases(self.home.federations))
+        self.loop = Loop(self.home, PLANNERS, self.boxes.run, IMAGES, Releases(self.home))
 
     @rule()
     def step(self) -> None:

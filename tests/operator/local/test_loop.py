@@ -16,7 +16,8 @@ from fedwright_crds.request import FLStrategyRequest, RequestPhase
 from fedwright_crds.work import Outcome, Work, WorkResult
 from fedwright_operator.local.artifacts import Artifacts
 from fedwright_operator.local.home import Home, HomeIsDriven
-from fedwright_operator.local.loop import RESYNC_SECONDS, Loop
+from fedwright_operator.local.loop import Loop
+from fedwright_operator.local.planning import RESYNC_SECONDS
 from fedwright_operator.local.releases import Releases
 from fedwright_operator.local.scheduler import Execute
 from fedwright_operator.local.store import Store
@@ -36,7 +37,7 @@ def make_loop(home: Home) -> Iterator[MakeLoop]:
 
         def make(seconds: float = 0.0, execute: Execute | None = None) -> Loop:
             run = execute or SmallBoxes(Artifacts(home.artifacts), seconds).run
-            loop = Loop(home, PLANNERS, run, IMAGES, Releases(home.federations))
+            loop = Loop(home, PLANNERS, run, IMAGES, Releases(home))
             stack.callback(loop.close)
             return loop
 
@@ -68,7 +69,7 @@ def test_work_that_finishes_while_a_plan_is_made_is_not_overlooked(home: Home) -
 
     planners = replace(PLANNERS, candidate=waits_for_running_work)
     boxes = SmallBoxes(Artifacts(home.artifacts), 0.01)
-    loop = Loop(home, planners, boxes.run, IMAGES, Releases(home.federations))
+    loop = Loop(home, planners, boxes.run, IMAGES, Releases(home))
     loop.store.create(request(candidates=2))
     began = time.monotonic()
     loop.run(lambda: settled(loop))
