@@ -100,6 +100,7 @@ def _drive(home: Home, request: FLStrategyRequest, heard: Interrupts, unsafe: bo
                 lambda: _settled(loop.store.get(FLStrategyRequest, meta.name, meta.namespace)),
                 lambda: _tick(loop, request, usage, screen),
             )
+            _show(loop, request, usage, screen)
         end = store.get(FLStrategyRequest, meta.name, meta.namespace)
         if end and end.status.phase.terminal and not heard.requested:
             export(home, end, usage)
@@ -112,8 +113,11 @@ def _settled(request: FLStrategyRequest | None) -> bool:
 
 def _tick(loop: Loop, request: FLStrategyRequest, usage: Usage, screen: Screen) -> None:
     usage.tick()
-    if not screen.due():
-        return
+    if screen.due():
+        _show(loop, request, usage, screen)
+
+
+def _show(loop: Loop, request: FLStrategyRequest, usage: Usage, screen: Screen) -> None:
     meta = request.metadata
     present = loop.store.get(FLStrategyRequest, meta.name, meta.namespace)
     if present is None:
