@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from fedwright_crds.base import Strict
 from fedwright_crds.meta import Spent
-from fedwright_crds.work import Input, Outcome, Reason, Work, WorkResult
+from fedwright_crds.work import Input, Outcome, Work, WorkResult
 from fedwright_operator.reconcile.api import artifact
 
 D = TypeVar("D", bound=Strict)
@@ -105,10 +105,6 @@ def failure_text(result: WorkResult) -> str:
     seen = f"{result.kind}: {result.reason}{where}"
     words = result.message or (verdict.text.strip() if verdict else "")
     return f"{seen}: {words[-1500:]}" if words else seen
-
-
-def candidates_fault(result: WorkResult) -> bool:
-    return result.outcome is Outcome.FAILED and result.reason is not Reason.PLATFORM
 
 
 def _first_line(problem: Exception) -> str:

@@ -75,8 +75,15 @@ def judged(at: Pass, code: Input, spec: JudgeSpec) -> Score | None:
 
 def _score(desk: Desk, result: WorkResult) -> Score:
     """What the judge said. A failed step of the candidate's is a score that is not ok, with what the parent saw."""
-    if result.outcome is Outcome.PLATFORM_ERROR:
+    if result.outcome is Outcome.PLATFORM_ERROR or _judge_failed(result):
         raise GaveUp(result)
     if result.outcome is Outcome.FAILED:
         return Score(ok=False, reason=failure_text(result)[:1024])
     return desk.document(Score, result, "score.json")
+
+
+def _judge_failed(result: WorkResult) -> bool:
+    """Whether a trusted step is at fault: never the candidate's."""
+    return (
+        result.outcome is Outcome.FAILED and bool(result.verdicts) and result.verdicts[-1].step in {"prepare", "score"}
+    )
