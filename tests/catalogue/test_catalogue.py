@@ -80,6 +80,7 @@ def test_a_part_declares_what_its_class_does(name: str) -> None:
     part = next(one for one in made if type(one).__name__ == entry.class_name)
     assert part.features == entry.features
     assert part.needs == entry.needs
+    assert entry.slot not in {"losses", "gradients", "local"} or part.cohort == entry.cohort
     assert entry.neutral == (type(part) is type(_neutral(entry.slot)))
 
 

@@ -9,6 +9,7 @@ from fedwright_agents.catalogue_mind.variants import (
     Variant,
     as_idea,
     diverse,
+    key_of,
     keys_of,
     untried,
     variants,
@@ -39,8 +40,9 @@ def reflect(asked: ReflectInput) -> ReflectOutput:
 
     legal = [one for one in match(known, asked.facts, asked.spec, at.model) if not one.excluded]
     bases = sorted(legal, key=lambda one: -(one.score + TRUST * evidence.of(one.composition)))[:PARENTS]
-    fresh = untried(at, variants(at, bases, bonus), _tried(known, asked))
-    chosen = diverse(fresh, asked.proposals)
+    found, tried = variants(at, bases, bonus), _tried(known, asked)
+    before = [one for one in found if key_of(known, one) in tried]
+    chosen = diverse(untried(at, found, tried), asked.proposals, before)
     return ReflectOutput(
         critique=_critique(asked, evidence, nudged),
         proposals=tuple(_proposal(at, one, asked.outcomes, evidence, nudged) for one in chosen),

@@ -28,7 +28,7 @@ from fedwright_federation.catalogue.matching import CAUTION, cost, weight
 COMPLEXITY = 0.04
 """What each further part takes from a composition's score."""
 ALIKE = 0.15
-"""What each shared trait (base, move, slot of the move) with a variant that was taken already takes from a score."""
+"""What each trait (base, move, slot of the move) shared with the most similar other variant takes from a score."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,9 @@ def promise(at: Situation, base: Method, composition: Composition, move: Move | 
     sources = [base.serves] + ([_serves(at, move)] if move else [])
     served = sum(_together(at, name, [source.get(name, 0.0) for source in sources]) for name in at.holding)
     methods = [base] + ([move.method] if move and move.method else [])
-    cautions = sum(caution.when in at.holding for method in methods for caution in method.avoid)
+    warned = {caution.when for method in methods for caution in method.avoid}
+    warned |= {caution.when for part in composition.entries for caution in part.avoid}
+    cautions = len(warned & at.holding.keys())
     spent = sum(cost(method, at.spec) for method in methods)
     return served - CAUTION * cautions - spent - COMPLEXITY * len(composition.parts)
 
@@ -125,14 +127,18 @@ def _together(at: Situation, name: Circumstance, strengths: Iterable[float]) -> 
     return (1 - left) * at.holding[name] * weight(name, at.spec)
 
 
-def diverse(candidates: Sequence[Variant], wanted: int) -> list[Variant]:
-    """The best ones, each taken with a malus for what it shares with those taken before."""
+def diverse(candidates: Sequence[Variant], wanted: int, before: Sequence[Variant] = ()) -> list[Variant]:
+    """The best ones, each with a malus for what it shares with the one most like it, taken or `before`."""
     left, taken = list(candidates), list[Variant]()
     while left and len(taken) < wanted:
-        best = max(left, key=lambda one: one.score - ALIKE * sum(len(_traits(one) & _traits(other)) for other in taken))
+        best = max(left, key=lambda one: one.score - ALIKE * _likeness(one, (*before, *taken)))
         taken.append(best)
         left.remove(best)
     return taken
+
+
+def _likeness(one: Variant, others: Iterable[Variant]) -> int:
+    return max((len(_traits(one) & _traits(other)) for other in others), default=0)
 
 
 def _traits(one: Variant) -> set[str]:

@@ -1,6 +1,7 @@
 """What holds for a request, as strengths in [0, 1], out of its spec and of what is known of its data."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from statistics import fmean
 from typing import TypeAlias
 
 from fedwright_crds.documents import DataFacts
@@ -40,8 +41,13 @@ def _of_data(facts: DataFacts, task: Task) -> dict[Circumstance, float]:
         else 0.0,
         Circumstance.LABEL_NOISE: 1.0 if task.label_noise else 0.0,
         Circumstance.CONTINUAL: 1.0 if task.continual else 0.0,
+        Circumstance.SINGLE_LABEL: _share(label == 1 for label in facts.labels_per_client),
         Circumstance.UNEQUAL_WORK: uneven if by_epochs else 0.0,
     }
+
+
+def _share(each: Iterable[bool]) -> float:
+    return fmean(found) if (found := [float(one) for one in each]) else 0.0
 
 
 def _of_devices(task: Task) -> dict[Circumstance, float]:

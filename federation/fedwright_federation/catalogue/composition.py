@@ -55,24 +55,34 @@ class Composition:
 
     def objections(self, model: ModelSpec, privacy_unit: str | None = None) -> list[Objection]:
         """What is wrong with it on this model; the algorithm's own `check`, from data."""
-        able = self._capabilities(model)
-        missing = [
-            Objection("missing-capability", f"{name} in slot {part.slot} needs a model with {need}")
-            for name, part in zip(self.parts, self.entries, strict=True)
-            for need in sorted(part.needs - able)
-        ]
-        features = self.features | {f"model:{capability}" for capability in able}
-        broken = [rule for rule in self.catalogue.rules if _applies(rule, features, privacy_unit)]
+        able = capabilities(model)
+        views = [(name, self.catalogue.part(name)) for name in self.of("view")]
+        missing = [one for name, part in views for one in _missing(name, part, able)]
+        if missing:
+            return missing
+        for _, part in views:
+            able = (able - part.removes) | part.provides
+        others = zip(self.parts, self.entries, strict=True)
+        missing = [one for name, part in others if part.slot != "view" for one in _missing(name, part, able)]
+        facts = self.features | self._derived | {f"model:{capability}" for capability in able}
+        broken = [rule for rule in self.catalogue.rules if _applies(rule, facts, privacy_unit)]
         return missing + [Objection(rule.name, rule.reason, rule.fatal) for rule in broken]
+
+    @property
+    def _derived(self) -> frozenset[str]:
+        """What no single part declares."""
+        changes = {"changes-down"} if self.of("download") else set()
+        alone = {"one-by-one"} if not all(part.cohort for part in self.entries) else set()
+        return frozenset(changes | alone)
 
     def legal(self, model: ModelSpec, privacy_unit: str | None = None) -> bool:
         return not any(objection.fatal for objection in self.objections(model, privacy_unit))
 
-    def _capabilities(self, model: ModelSpec) -> frozenset[str]:
-        able = capabilities(model)
-        for part in self.entries:
-            able = (able - part.removes) | part.provides
-        return able
+
+def _missing(name: str, part: PartEntry, able: frozenset[str]) -> list[Objection]:
+    reason = "{} in slot {} needs a model with {}; choose another model or drop the part"
+    lacking = sorted(part.needs - able)
+    return [Objection("missing-capability", reason.format(name, part.slot, need)) for need in lacking]
 
 
 def capabilities(model: ModelSpec) -> frozenset[str]:

@@ -41,6 +41,7 @@ class Circumstance(StrEnum):
     MANY_ROUNDS = "ManyRounds"
     GLOBAL_SCOPE = "GlobalScope"
     CLEAN_LABELS = "CleanLabels"
+    SINGLE_LABEL = "SingleLabel"
     BYTES_DO_NOT_COUNT = "BytesDoNotCount"
 
 
@@ -62,6 +63,13 @@ class Override(Strict):
     grid: tuple[float, ...] | None = None
 
 
+class Caution(Strict):
+    """When a method or a part should not help."""
+
+    when: Circumstance
+    why: Line
+
+
 class PartEntry(Strict):
     """A part: how it is made, what it declares, what it is for."""
 
@@ -77,6 +85,9 @@ class PartEntry(Strict):
     removes: frozenset[str] = frozenset()
     """What a view adds to and takes from the model's capabilities."""
     serves: dict[Circumstance, Strength] = Field(default_factory=dict)
+    avoid: tuple[Caution, ...] = ()
+    cohort: bool = True
+    """Whether what runs at the client accepts the axis of many clients at once."""
     neutral: bool = False
     """Of the class that the slot has anyway, so any other part of the slot replaces it."""
     base: bool = False
@@ -112,13 +123,6 @@ class Paper(Strict):
     @property
     def citation(self) -> str:
         return f"{self.authors} ({self.year}), {self.title}, {self.venue}. {self.url}"
-
-
-class Caution(Strict):
-    """When a method should not help."""
-
-    when: Circumstance
-    why: Line
 
 
 class Costs(Strict):
