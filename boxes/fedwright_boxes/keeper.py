@@ -95,20 +95,28 @@ class Zygote:
             self._process.kill()
 
     def _guard(self) -> None:
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with tempfile.TemporaryFile() as said:
-            try:
-                with theirs:
-                    self._process = self._launch(theirs, said.fileno())
-                if self._stop.is_set():
-                    self._process.kill()
-                self._greet(ours)
-            except (OSError, subprocess.SubprocessError) as error:
-                self._failure = self._failure or f"it did not start: {error}{_last_lines(said.fileno())}"
-                ours.close()
-            finally:
+        try:
+            with tempfile.TemporaryFile() as said:
+                self._come_up(said.fileno())
                 self._started.set()
-            self._wait()
+                self._wait()
+        except OSError as error:
+            self._failure = self._failure or f"it did not start: {error}"
+        finally:
+            self._failure = self._failure or "it died"
+            self._started.set()
+
+    def _come_up(self, said: int) -> None:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            with theirs:
+                self._process = self._launch(theirs, said)
+            if self._stop.is_set():
+                self._process.kill()
+            self._greet(ours)
+        except OSError as error:
+            self._failure = self._failure or f"it did not start: {error}{_last_lines(said)}"
+            ours.close()
 
     def _wait(self) -> None:
         if self._process is None:

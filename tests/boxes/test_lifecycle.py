@@ -149,3 +149,15 @@ def test_two_hundred_works_leak_no_descriptor_and_no_group(rig: Rig) -> None:
         assert rig.run(work).outcome == Outcome.SUCCEEDED
     assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
     assert not groups_of(os.getpid())
+
+
+def test_a_zygote_that_cannot_even_be_launched_is_an_error_and_not_a_wait(
+    make_rig: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig = make_rig()
+    with monkeypatch.context() as patched:
+        patched.setattr("tempfile.tempdir", "/no/such/folder")
+        result = rig.run(sleeper(rig))
+    assert (result.outcome, result.reason) == (Outcome.PLATFORM_ERROR, Reason.PLATFORM)
+    assert "No such file or directory" in result.message
+    assert rig.run(sleeper(rig, 0.0)).outcome == Outcome.SUCCEEDED

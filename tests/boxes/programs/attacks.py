@@ -94,7 +94,7 @@ def data_packages():
         "datasets",
         "flwr_datasets",
         "seaborn",
-        "scipy",
+        "torchvision",
         "flwr",
     ):
         try:
