@@ -76,8 +76,9 @@ class Loop:
 
     def close(self, seconds: float = 10.0) -> None:
         """End all children. What was in flight is started again by the next loop."""
-        self.scheduler.stop(seconds)
+        self.scheduler.cancel()
         self._releases.stop()
+        self.scheduler.stop(seconds)
         if self._removed:
             collect_garbage(self.store, self.artifacts, self.works)
         for federation in self.store.list(Federation):

@@ -71,10 +71,14 @@ class Scheduler:
                 running.progress = dict(figures)
         self._wake()
 
-    def stop(self, seconds: float) -> None:
-        """Cancel everything and wait for it to be gone."""
+    def cancel(self) -> None:
+        """Cancel everything; it ends soon."""
         for running in self.running():
             running.cancelled.set()
+
+    def stop(self, seconds: float) -> None:
+        """Cancel everything and wait for it to be gone."""
+        self.cancel()
         wait(self._futures, timeout=seconds)
         self._pool.shutdown(wait=False, cancel_futures=True)
 
