@@ -1,5 +1,7 @@
 """What nodes are told of themselves, and the shards that a trial's nodes get."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -49,3 +51,11 @@ def test_a_trials_nodes_hold_one_shard_each(tmp_path: Path) -> None:
 def test_more_nodes_than_clients_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"3 nodes and its task 2 clients; raise task\.clients"):
         settings(Home(tmp_path), spec(NodeGroup(name="trial", nodes=3, data=NodeData(task=TASK))))
+
+
+def test_a_fleet_that_cannot_be_says_why(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """In a process of its own, as it ties itself to its parent."""
+    (tmp_path / "spec.json").write_text('{"groups": []}')
+    program = [sys.executable, "-m", "fedwright_federation.flower.fleet", "--home", str(tmp_path / "home")]
+    assert subprocess.run([*program, "--spec", str(tmp_path / "spec.json")], check=False).returncode == 1
+    assert "groups" in capfd.readouterr().err

@@ -27,6 +27,8 @@ class Client:
         self.app.train()(self.train)
 
     def about(self, message: Message, context: Context) -> Message:
+        if self.faulty:
+            raise FileNotFoundError("its data")
         return Message(wire.pack_about(int(str(context.node_config["partition-id"])), 7, 0.5), reply_to=message)
 
     def train(self, message: Message, context: Context) -> Message:
@@ -129,6 +131,12 @@ def test_a_clients_own_fault_ends_the_run_after_three(grid: LossyGrid, client: C
     client.faulty = True
     with pytest.raises(ClientFailedError, match=r"client 0 failed 3 times in round 1: .*ZeroDivisionError"):
         send(courier)
+
+
+def test_a_node_that_cannot_say_who_it_is_ends_the_run(grid: LossyGrid, client: Client) -> None:
+    client.faulty = True
+    with pytest.raises(ClientFailedError, match=r"node 100\d failed 3 times in round 0: .*its data"):
+        Courier(grid).gather(3)
 
 
 def test_with_a_time_for_the_round_who_is_away_is_left_out(grid: LossyGrid) -> None:

@@ -15,8 +15,8 @@ import sys
 import time
 import warnings
 import zipfile
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -118,7 +118,7 @@ class Submission:
                 self._stop()
                 return
             # What is away comes back: the SuperLink restarts, the federation writes its status.
-            with suppress(httpx.TransportError, FileNotFoundError):
+            with suppress(httpx.TransportError, FileNotFoundError), _refusals():
                 self._step()
             told = self._tell_after(told, tell)
             time.sleep(POLL_SECONDS)
@@ -178,6 +178,16 @@ class Submission:
     def _control(self, status: Status) -> Control:
         token = self._home.control_token.read_text()
         return Control(status.control_address, self._home.authority.read_bytes(), token)
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """A SuperLink in trouble (5xx) is asked again; one that refuses will go on refusing."""
+    try:
+        yield
+    except httpx.HTTPStatusError as problem:
+        if problem.response.status_code < httpx.codes.INTERNAL_SERVER_ERROR:
+            raise DeploymentFailedError(f"{problem}: {problem.response.text[:LAST_WORDS]}") from problem
 
 
 def _bundled(app: bytes) -> bytes:

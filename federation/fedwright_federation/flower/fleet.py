@@ -40,7 +40,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda number, _frame: stops.append(number))
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
-    spec = FederationSpec.model_validate_json(given.spec.read_bytes())
     home = Home(given.home.absolute())
     home.root.mkdir(parents=True, exist_ok=True)
     home.root.chmod(0o700)
@@ -52,8 +51,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     from fedwright_federation.flower.supervisor import FleetError, Supervisor
 
     try:
+        spec = FederationSpec.model_validate_json(given.spec.read_bytes())
         Supervisor(home, spec).run(lambda: bool(stops))
-    except FleetError as problem:
+    except (FleetError, ValueError) as problem:
         print(problem, file=sys.stderr)
         return 1
     return 0

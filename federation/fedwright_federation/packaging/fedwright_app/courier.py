@@ -60,6 +60,7 @@ class Courier:
         self._grid, self._round_seconds, self._give_up_seconds = grid, round_seconds, give_up_seconds
         self._home: dict[int, int] = {}
         self._met: set[int] = set()
+        self._faults = Counter[str]()
 
     def gather(self, clients: int) -> list[ClientInfo]:
         """Wait until that many clients are there, numbered from 0; what they say of themselves."""
@@ -79,7 +80,7 @@ class Courier:
 
         Raises ClientFailedError, or NobodyAnsweredError after `give_up_seconds` without any answer.
         """
-        done, faults = Exchange(), Counter[int]()
+        done, faults = Exchange(), Counter[str]()
         sent: dict[str, _Sent] = {}
         begin = last = time.monotonic()
         nodes, looked = self._nodes(), begin
@@ -93,7 +94,7 @@ class Courier:
             for client, reply in self._pull(sent):
                 if reply.has_error():
                     done.failures += 1
-                    _judge(client, reply, faults, round_number)
+                    _judge(f"client {client}", reply, faults, round_number)
                 elif client not in done.answers:
                     done.answers[client], last = reply.content, time.monotonic()
             now = time.monotonic()
@@ -134,7 +135,7 @@ class Courier:
         known: dict[int, ClientInfo] = {}
         for reply in self._ask(strangers):
             if reply.has_error():
-                log("stranger", reason=reply.error.reason)
+                _judge(f"node {reply.metadata.src_node_id}", reply, self._faults, 0)
                 continue
             client, samples, capability = wire.unpack_about(reply.content)
             self._home[client] = reply.metadata.src_node_id
@@ -166,10 +167,9 @@ def _forget_lost(sent: dict[str, _Sent], nodes: Mapping[int, str]) -> int:
     return len(lost)
 
 
-def _judge(client: int, reply: Message, faults: Counter[int], round_number: int) -> None:
-    log("error-reply", client=client, round=round_number, code=reply.error.code, reason=reply.error.reason)
-    faults[client] += reply.error.code in OWN_FAULTS
-    if faults[client] >= ATTEMPTS:
-        raise ClientFailedError(
-            f"client {client} failed {ATTEMPTS} times in round {round_number}: {reply.error.reason}"
-        )
+def _judge(who: str, reply: Message, faults: Counter[str], round_number: int) -> None:
+    """Count it; raises ClientFailedError where it is the client's own fault once too often."""
+    log("error-reply", who=who, round=round_number, code=reply.error.code, reason=reply.error.reason)
+    faults[who] += reply.error.code in OWN_FAULTS
+    if faults[who] >= ATTEMPTS:
+        raise ClientFailedError(f"{who} failed {ATTEMPTS} times in round {round_number}: {reply.error.reason}")
