@@ -22,8 +22,8 @@ LETTERS = ("x1", "y1", "x2", "y2", "t1", "t2")
 class Factorised(View):
     """The weights of hidden blocks become factors; heads, biases and norm layers stay as they are.
 
-    r = (1 - gamma) r_min + gamma r_max, where r_min = ceil(sqrt(min(m, n))) lets W have full rank and r_max still saves
-    coordinates (section 2.2). Blocks that r_min would not make smaller, or with fewer than `smallest` coordinates, stay
+    r = (1 - gamma) r_min + gamma r_max, where r_min lets W have full rank, ceil(sqrt(min(m, n))) of a matrix, and r_max
+    still saves coordinates (section 2.2). Blocks that r_min would not make smaller, or with fewer than `smallest` coordinates, stay
     dense. With `personal` W = W1 * (W2 + 1) and W2 never leaves the client (pFedPara, section 2.3).
     """
 
@@ -45,13 +45,16 @@ class Factorised(View):
 
 
 def rank(m: int, n: int, area: int, gamma: float) -> int:
-    """0 where factors would not save coordinates. `area` is k^2 of a convolution, 1 for a matrix."""
+    """0 where factors would not save coordinates. `area` is k^2 of a convolution, 1 for a matrix.
+
+    The least r gives both of a convolution's unfoldings, [m, n area] and [n, m area], their full rank.
+    """
     dense = m * n * area
 
     def cost(r: int) -> int:
         return 2 * r * (m + n + (r * area if area > 1 else 0))
 
-    least = math.ceil(math.sqrt(min(m, n)))
+    least = math.ceil(math.sqrt(max(min(m, n * area), min(n, m * area))))
     greatest = max((r for r in range(1, min(m, n) + 1) if cost(r) < dense), default=0)
     return 0 if greatest < least else math.floor((1 - gamma) * least + gamma * greatest + 0.5)
 
