@@ -113,6 +113,12 @@ RULES: tuple[Rule, ...] = (
         "FedDyn's x = mean - h/alpha is itself the server's rule and loses its fixed point under momentum; keep one",
     ),
     _rule(
+        "dynamic-server",
+        "dynamic-regularizer",
+        "clients' linear terms mean something only where the server's step undoes their mean, h; use DynamicServer",
+        unless="server-rule",
+    ),
+    _rule(
         "dynamic-weights",
         "dynamic-regularizer",
         "the state at the server is the clients' mean, which needs every client to count the same; use Uniform weighting",
