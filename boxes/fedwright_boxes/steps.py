@@ -15,7 +15,7 @@ from typing import Protocol
 
 from fedwright_boxes import limits
 from fedwright_boxes.fleet import SERVER, Switchboard
-from fedwright_boxes.keeper import Zygote
+from fedwright_boxes.keeper import Zygote, ZygoteError
 from fedwright_boxes.limits import Limits
 from fedwright_boxes.parcel import Program
 from fedwright_boxes.stream import Allowed, Delivery, StreamError, receive
@@ -40,7 +40,7 @@ class WorkError(Exception):
 
 
 @dataclass
-class Bench:
+class Progress:
     """What the steps of one work have brought so far."""
 
     work: Work
@@ -60,19 +60,19 @@ def run(
     """Never raises for what the work does; `zygote_for` may raise, and then nothing of it has run."""
     started = now()
     message = ""
-    bench = Bench(work, {})
+    progress = Progress(work, {})
     try:
-        bench = Bench(work, _inputs(work, artifacts))
+        progress = Progress(work, _inputs(work, artifacts))
         for step in work.steps:
             if cancelled():
                 raise WorkError("cancelled")
-            message = _run_step(bench, step, zygote_for(step.box), artifacts, scratch, cancelled)
+            message = _run_step(progress, step, zygote_for(step.box), artifacts, scratch, cancelled)
             if message:
                 break
-    except WorkError as error:
+    except (WorkError, ZygoteError) as error:
         message = str(error)
-        bench.verdicts.append(Verdict(step=work.steps[len(bench.verdicts)].name, reason=Reason.PLATFORM))
-    return result_of(work, bench.verdicts, message, bench.outputs, started)
+        progress.verdicts.append(Verdict(step=work.steps[len(progress.verdicts)].name, reason=Reason.PLATFORM))
+    return result_of(work, progress.verdicts, message, progress.outputs, started)
 
 
 def result_of(
@@ -110,11 +110,11 @@ def _inputs(work: Work, artifacts: Artifacts) -> dict[str, bytes]:
 
 
 def _run_step(
-    bench: Bench, step: Step, zygote: Zygote, artifacts: Artifacts, scratch: Path, cancelled: Callable[[], bool]
+    progress: Progress, step: Step, zygote: Zygote, artifacts: Artifacts, scratch: Path, cancelled: Callable[[], bool]
 ) -> str:
     """Adds the step's verdict; the answer is why the work ends here, '' if it goes on."""
     with contextlib.ExitStack() as stack:
-        team = _Team(bench, step, zygote, scratch)
+        team = _Team(progress, step, zygote, scratch)
         cells = team.start(stack)
         culprit = supervise(cells, cancelled, team.switchboard)
         verdict, message = team.verdict(culprit)
@@ -122,31 +122,31 @@ def _run_step(
         message = "cancelled"
     if verdict.reason == Reason.COMPLETED:
         try:
-            _take(bench, step, team.delivery(), artifacts)
+            _take(progress, step, team.delivery(), artifacts)
         except StreamError as error:
             verdict = verdict.model_copy(update={"reason": Reason.BAD_OUTPUT})
             message = str(error)
     if step.quiet:
         verdict = verdict.model_copy(update={"text": ""})
-    bench.verdicts.append(verdict)
+    progress.verdicts.append(verdict)
     return f"step {step.name}: {message or verdict.reason}" if verdict.reason != Reason.COMPLETED else ""
 
 
-def _take(bench: Bench, step: Step, delivery: Delivery, artifacts: Artifacts) -> None:
-    declared = {output.name: output for output in bench.work.outputs}
+def _take(progress: Progress, step: Step, delivery: Delivery, artifacts: Artifacts) -> None:
+    declared = {output.name: output for output in progress.work.outputs}
     for name in step.outputs:
         if declared[name].required and name not in delivery.outputs:
             raise StreamError(f"the required output {name} is missing")
-    bench.handovers |= delivery.handovers
-    bench.outputs |= {name: artifacts.write(content) for name, content in delivery.outputs.items()}
+    progress.handovers |= delivery.handovers
+    progress.outputs |= {name: artifacts.write(content) for name, content in delivery.outputs.items()}
 
 
 class _Team:
     """The cells of one step: one, or a server and its clients."""
 
-    def __init__(self, bench: Bench, step: Step, zygote: Zygote, scratch: Path) -> None:
-        self._bench, self._step, self._zygote, self._scratch = bench, step, zygote, scratch
-        self._allowed = _allowed(bench.work, step)
+    def __init__(self, progress: Progress, step: Step, zygote: Zygote, scratch: Path) -> None:
+        self._progress, self._step, self._zygote, self._scratch = progress, step, zygote, scratch
+        self._allowed = _allowed(progress.work, step)
         self._cells: list[Cell] = []
         self.switchboard: Switchboard | None = None
 
@@ -182,7 +182,7 @@ class _Team:
             arguments=(*step.program[1:], *words),
             allowed=allowed,
         )
-        files = dict(_files(self._bench, step, prefix))
+        files = dict(_files(self._progress, step, prefix))
         size = sum(map(len, files.values()))
         bounds = Limits(
             wall_seconds=step.wall_seconds,
@@ -223,15 +223,15 @@ def _allowed(work: Work, step: Step) -> Allowed:
         raise WorkError(f"step {step.name} writes {error}, which the work does not declare") from error
 
 
-def _files(bench: Bench, step: Step, prefix: str) -> Iterator[tuple[str, bytes]]:
+def _files(progress: Progress, step: Step, prefix: str) -> Iterator[tuple[str, bytes]]:
     """Paths in the box, with bytes. A fleet's member sees the files of handovers that begin with `prefix`."""
     for name in step.inputs:
-        if name not in bench.inputs:
+        if name not in progress.inputs:
             raise WorkError(f"step {step.name} names the input {name}, which the work does not have")
-        yield f"in/{name}", bench.inputs[name]
+        yield f"in/{name}", progress.inputs[name]
     for handover in step.reads:
-        if handover not in bench.handovers:
+        if handover not in progress.handovers:
             raise WorkError(f"step {step.name} reads the handover {handover}, which no earlier step has written")
-        for file, content in bench.handovers[handover].items():
+        for file, content in progress.handovers[handover].items():
             if file.startswith(prefix):
                 yield f"from/{handover}/{file}", content
