@@ -61,6 +61,16 @@ def test_bytes_call_for_a_codec_and_never_for_double_traffic(spec: RequestSpec, 
         assert not {"ControlVariate", "SendSynthetic"} & set(composition.parts)
 
 
+@pytest.mark.parametrize(("margin", "finest"), [(0.05, 1), (0.02, 3), (0.005, 7)])
+def test_a_codec_too_coarse_for_the_margin_is_not_searched(
+    spec: RequestSpec, facts: DataFacts, margin: float, finest: float
+) -> None:
+    held = (Constraint(metric=Metric.ACCURACY, margin=margin),)
+    found = planned(change(spec, objective=Objective(metric=Metric.UPLOAD_MEBIBYTES), constraints=held), facts)
+    (levels,) = (one for one in found.baselines[1].hyperparameters if one.name == "levels")
+    assert levels.default == min(levels.grid) == finest
+
+
 def test_differential_privacy_rules_out_what_sends_more_than_updates(spec: RequestSpec, facts: DataFacts) -> None:
     found = planned(change(spec, privacy=Privacy(epsilon=8, delta=1e-3)), facts)
     for one in (*found.baselines, *found.candidates):

@@ -119,7 +119,9 @@ class _Privacy:
 
 
 def test_the_rules_file_is_the_algorithms_table() -> None:
-    assert export.FILE.read_text(encoding="utf-8") == export.text()
+    assert export.FILE.read_text(encoding="utf-8") == export.text(), (
+        "run python -m fedwright_federation.catalogue.export"
+    )
 
 
 def test_the_catalogue_is_read_without_torch() -> None:

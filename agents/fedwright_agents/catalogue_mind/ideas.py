@@ -2,8 +2,10 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from fedwright_crds.candidate import Part
+from fedwright_crds.candidate import Part, Range
 from fedwright_crds.documents import Idea
+from fedwright_crds.request import Constraint
+from fedwright_crds.task import Metric
 from fedwright_federation.catalogue import (
     Catalogue,
     Composition,
@@ -15,6 +17,10 @@ from fedwright_federation.catalogue import (
 
 Key = tuple[tuple[str, ...], tuple[tuple[str, float], ...], int]
 """What makes two candidates the same: their parts, their fixed values, their salt."""
+
+
+SAFE_SHARE = 0.5
+"""Share of an accuracy margin that a value may be expected to use up: what is left is for noise."""
 
 
 class NoSuchIdeaError(ValueError):
@@ -94,3 +100,24 @@ def idea(
         parent=parent,
         salt=salt,
     )
+
+
+def affordable(known: Catalogue, one: Idea, constraints: Sequence[Constraint]) -> Idea:
+    """The idea without those values that would use up the margin of a constraint on accuracy.
+
+    Fewest bytes at an accuracy that is just outside the margin are no answer, and the search would go there.
+    """
+    margins = [each.margin for each in constraints if each.metric is Metric.ACCURACY]
+    if not margins:
+        return one
+    kept = tuple(_without_tolls(known, each, SAFE_SHARE * min(margins)) for each in one.hyperparameters)
+    return one.model_copy(update={"hyperparameters": kept})
+
+
+def _without_tolls(known: Catalogue, one: Range, most: float) -> Range:
+    dear = {toll.value for toll in known.hyperparameters[one.name].tolls if toll.accuracy > most}
+    grid = tuple(value for value in one.grid if value not in dear)
+    if not dear or not grid:
+        return one
+    default = one.default if one.default in grid else grid[0]
+    return one.model_copy(update={"grid": grid, "default": default, "low": min(grid), "high": max(grid)})

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from fedwright_agents.catalogue_mind.doubts import Doubts, doubts
-from fedwright_agents.catalogue_mind.ideas import idea
+from fedwright_agents.catalogue_mind.ideas import affordable, idea
 from fedwright_agents.catalogue_mind.variants import (
     Situation,
     Variant,
@@ -73,13 +73,14 @@ def _baselines(at: Situation, legal: Sequence[Match]) -> list[Idea]:
     """FedAvg, then the methods that suit the request best, each as published."""
     fedavg = next(one for one in legal if one.method.id == "fedavg")
     best = [one for one in legal if one is not fedavg][: at.spec.search.catalogue_methods]
-    return [_as_published(at.known, one) for one in (fedavg, *best)][:MOST_BASELINES]
+    return [_as_published(at, one) for one in (fedavg, *best)][:MOST_BASELINES]
 
 
-def _as_published(known: Catalogue, one: Match) -> Idea:
+def _as_published(at: Situation, one: Match) -> Idea:
     reasons = "; ".join(one.reasons)
     text = f"{one.method.purpose} {reasons}." if reasons else one.method.purpose
-    return idea(known, one.method.id, title=one.method.name, hypothesis=text.strip())
+    found = idea(at.known, one.method.id, title=one.method.name, hypothesis=text.strip())
+    return affordable(at.known, found, at.spec.constraints)
 
 
 def _named(at: Situation, doubt: Doubts) -> list[Idea]:

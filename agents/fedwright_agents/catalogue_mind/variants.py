@@ -7,7 +7,7 @@ parts is added by whoever has outcomes.
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from fedwright_agents.catalogue_mind.ideas import Key, NoSuchIdeaError, idea, key
+from fedwright_agents.catalogue_mind.ideas import Key, NoSuchIdeaError, affordable, idea, key
 from fedwright_crds.candidate import Part
 from fedwright_crds.documents import DataFacts, Idea
 from fedwright_crds.request import RequestSpec
@@ -62,7 +62,6 @@ class Variant:
     move: Move
     composition: Composition
     score: float
-    parent: str | None = None
 
     def added(self, known: Catalogue) -> tuple[Part, ...]:
         """What the move puts into the base."""
@@ -165,15 +164,15 @@ def key_of(known: Catalogue, one: Variant) -> Key:
 
 def as_idea(at: Situation, one: Variant, hypothesis: str, expected_effect: str) -> Idea:
     """A candidate in the contract's words."""
-    return idea(
+    found = idea(
         at.known,
         one.base.id,
         one.added(at.known),
         title=f"{one.base.name} + {one.move.name}",
         hypothesis=hypothesis,
         expected_effect=expected_effect,
-        parent=one.parent,
     )
+    return affordable(at.known, found, at.spec.constraints)
 
 
 def keys_of(known: Catalogue, ideas: Iterable[Idea]) -> set[Key]:

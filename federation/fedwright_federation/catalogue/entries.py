@@ -45,6 +45,13 @@ class Circumstance(StrEnum):
     BYTES_DO_NOT_COUNT = "BytesDoNotCount"
 
 
+class Toll(Strict):
+    """What a value usually takes from the accuracy, as an order of magnitude."""
+
+    value: float
+    accuracy: float
+
+
 class Hyperparameter(Strict):
     """One name's meaning, its default and the values worth trying."""
 
@@ -54,6 +61,7 @@ class Hyperparameter(Strict):
     log: bool = False
     whole: bool = False
     """An integer, though it travels as a number."""
+    tolls: tuple[Toll, ...] = ()
 
 
 class Override(Strict):
