@@ -158,7 +158,7 @@ def outcome(one: Document) -> Document:
         "parts": one.get("parts", []),
         "hypothesis": "Client drift under label skew costs accuracy; correcting it should help in late rounds.",
         "phase": one.get("phase", "Scored"),
-        "reason": one.get("reason", "Not better than the finalists on the selection split."),
+        "reason": one.get("reason", "Judged in full on the selection split."),
         "measures": measures,
         "best": {"local-lr": 0.1, "server-lr": 1.0},
         **({} if one["end"] is None else {"score": one["end"]}),

@@ -19,10 +19,12 @@ def section(story: Story) -> Section | None:
         return None
     words = [
         "Differences are those of the same seeds: candidate minus reference. Bars are "
-        f"{percent(rows[0].level)} intervals of the mean difference."
+        f"{percent(rows[0].level)} intervals of the mean difference. Filled marks are proven, hollow ones are not."
     ]
     if decision.constraints:
-        words.append("A constraint holds where the interval stays within its margin, the dotted line.")
+        words.append(
+            "A constraint is tested from one side: the candidate must not be worse by more than its margin, the dotted line."
+        )
     return Section(
         id="compared",
         title="Finalists against tuned FedAvg",

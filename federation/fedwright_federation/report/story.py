@@ -22,6 +22,10 @@ class Story:
         return UNITS[self.report.spec.objective.metric]
 
     @property
+    def baseline(self) -> str | None:
+        return next((name for name, look in self.looks.items() if look.baseline), None)
+
+    @property
     def scope(self) -> Scope:
         """Of the accuracy that is shown: the global model's, or each client's own model's."""
         return self.report.spec.objective.scope

@@ -1,11 +1,12 @@
 """What was tried, from which thought, and why it lost."""
 
 from fedwright_crds.candidate import Part
-from fedwright_crds.documents import CandidateOutcome
+from fedwright_crds.documents import CandidateOutcome, Comparison
+from fedwright_federation.report.compared import comparisons
 from fedwright_federation.report.looks import Look, clean
 from fedwright_federation.report.page import Section, Table
 from fedwright_federation.report.story import Story
-from fedwright_federation.report.units import values
+from fedwright_federation.report.units import probability, unit_of, values
 
 ORIGINS = {"Baseline": "baseline", "Plan": "planned first", "Proposal": "proposed on the way"}
 
@@ -25,8 +26,6 @@ def section(story: Story) -> Section:
 
 
 def _row(look: Look, one: CandidateOutcome, story: Story) -> tuple[str, ...]:
-    fate = clean(one.reason)
-    end = look.role if look.role in {"winner", "baseline"} else one.phase
     return (
         f"{clean(one.title)}\n{one.name}",
         f"{one.method}, {ORIGINS[one.origin]}",
@@ -34,8 +33,27 @@ def _row(look: Look, one: CandidateOutcome, story: Story) -> tuple[str, ...]:
         clean(one.hypothesis),
         values(one.best or one.fixed),
         story.objective.value(one.score),
-        f"{end}: {fate}" if fate else end,
+        _fate(look, one, story),
     )
+
+
+def _fate(look: Look, one: CandidateOutcome, story: Story) -> str:
+    """How far it came and why no further; for finalists also what the fresh seeds said."""
+    reason = clean(one.reason)
+    lines = [f"{look.role or one.phase}: {reason}" if reason else look.role or one.phase]
+    for found in comparisons(story.report.decision) if story.report.decision else ():
+        if found.candidate == one.name and found.reference == story.baseline:
+            lines.append(_on_fresh_seeds(found))
+    return "\n".join(lines)
+
+
+def _on_fresh_seeds(found: Comparison) -> str:
+    unit = unit_of(found.metric)
+    if found.margin is None:
+        said = "better" if found.holds else "not proven better"
+    else:
+        said = "within the margin" if found.holds else "not proven to be within the margin"
+    return f"Fresh seeds: {unit.name} {said} ({unit.difference(found.difference)}, {probability(found.p)})."
 
 
 def _part(part: Part) -> str:

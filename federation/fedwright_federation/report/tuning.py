@@ -31,7 +31,7 @@ def section(story: Story) -> Section | None:
         title="Tuning trials",
         words=(
             "A dot for each trial on the selection split: hollow after the rounds of the first rung, filled after all rounds. "
-            "Every strategy, FedAvg included, had the same number of trials.",
+            "Every strategy, FedAvg included, was granted the same number of trials.",
         ),
         pictures=pictures,
         tables=(_table(tuned, story.objective),),

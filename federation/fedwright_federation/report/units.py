@@ -82,7 +82,7 @@ def figure(value: float | None, *, signed: bool = False) -> str:
 
 
 def probability(p: float) -> str:
-    return "p < 0.0001" if p < 1e-4 else f"p = {p:.4f}"
+    return "p < 0.0001" if p < 1e-4 else f"p = {p:.2g}"
 
 
 def percent(level: float) -> str:

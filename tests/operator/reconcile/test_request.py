@@ -274,7 +274,9 @@ def test_among_equals_the_plain_method_wins_and_its_double_takes_no_second_place
     def judge(world: World, work):  # type: ignore[no-untyped-def]
         spec = json.loads(world.read(work, "judge.json"))
         method = json.loads(world.read(work, "code.json"))["files"]["strategy.py"].split()[1]
-        return {"score.json": Score(ok=True, metrics={"Accuracy/Global": world.quality[method] + spec["seed"] % 7 / 1e4})}
+        return {
+            "score.json": Score(ok=True, metrics={"Accuracy/Global": world.quality[method] + spec["seed"] % 7 / 1e4})
+        }
 
     world.script["judge"] = judge
     world.run()
