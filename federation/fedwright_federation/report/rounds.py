@@ -14,6 +14,8 @@ from fedwright_federation.report.page import Picture, Section, Table
 from fedwright_federation.report.story import Story
 from fedwright_federation.report.units import ABSENT
 
+MOST_LINES = 8
+
 
 @dataclass(frozen=True)
 class Course:
@@ -57,8 +59,10 @@ def section(story: Story) -> Section | None:
 
 def courses_of(story: Story) -> list[Course]:
     """Only rounds at which every seed was evaluated."""
-    found = []
+    found: list[Course] = []
     for look, one in story.in_order():
+        if len(found) == MOST_LINES:
+            break
         curves = [{point.round: story.accuracy(point) for point in curve} for curve in one.curves if curve]
         rounds = sorted(set.intersection(*(set(curve) for curve in curves))) if curves else []
         if rounds:

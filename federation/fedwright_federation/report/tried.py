@@ -3,10 +3,13 @@
 from fedwright_crds.candidate import Part
 from fedwright_crds.documents import CandidateOutcome, Comparison
 from fedwright_federation.report.compared import comparisons
-from fedwright_federation.report.looks import Look, clean
+from fedwright_federation.report.looks import Look, clean, short
 from fedwright_federation.report.page import Section, Table
 from fedwright_federation.report.story import Story
 from fedwright_federation.report.units import probability, unit_of, values
+
+MOST_LETTERS = 400
+"""Of a hypothesis or a reason; the whole text is in the candidate itself."""
 
 ORIGINS = {"Baseline": "baseline", "Plan": "planned first", "Proposal": "proposed on the way"}
 
@@ -30,7 +33,7 @@ def _row(look: Look, one: CandidateOutcome, story: Story) -> tuple[str, ...]:
         f"{clean(one.title)}\n{one.name}",
         f"{one.method}, {ORIGINS[one.origin]}",
         "\n".join(_part(part) for part in one.parts) or "as the recipe has them",
-        clean(one.hypothesis),
+        short(clean(one.hypothesis), MOST_LETTERS),
         values(one.best or one.fixed),
         story.objective.value(one.score),
         _fate(look, one, story),
@@ -39,7 +42,7 @@ def _row(look: Look, one: CandidateOutcome, story: Story) -> tuple[str, ...]:
 
 def _fate(look: Look, one: CandidateOutcome, story: Story) -> str:
     """How far it came and why no further; for finalists also what the fresh seeds said."""
-    reason = clean(one.reason)
+    reason = short(clean(one.reason), MOST_LETTERS)
     lines = [f"{look.role or one.phase}: {reason}" if reason else look.role or one.phase]
     for found in comparisons(story.report.decision) if story.report.decision else ():
         if found.candidate == one.name and found.reference == story.baseline:

@@ -16,9 +16,13 @@ from fedwright_federation.report.units import Unit, values
 Tuned = list[tuple[Look, ReportCandidate]]
 
 
+MOST_STRIPS, MOST_DOTS, MOST_ROWS = 16, 64, 400
+"""So many strategies, trials of each (the last), and rows of the table (the first) are shown."""
+
+
 def section(story: Story) -> Section | None:
     tuned = [(look, one) for look, one in story.in_order() if one.trials]
-    shown = [(look, one) for look, one in tuned if _measured(one.trials)]
+    shown = [(look, one) for look, one in tuned if _measured(one.trials)][:MOST_STRIPS]
     if not tuned:
         return None
     said = "; ".join(f"{look.label}: {len(_measured(one.trials))} trials" for look, one in shown)
@@ -42,16 +46,17 @@ def strips(shown: Tuned, unit: Unit) -> Figure:
     figure, (axes,) = blank(0.8 + 0.26 * len(shown))
     most = max(trial.rounds for _, one in shown for trial in one.trials)
     for height, (look, one) in enumerate(reversed(shown)):
-        found = _measured(one.trials)
+        found = _measured(one.trials)[-MOST_DOTS:]
         jitter = 0.13 * np.sin(2.4 * np.arange(len(found)))
-        for trial, moved in zip(found, jitter, strict=True):
-            full = trial.rounds == most
+        full = np.array([trial.rounds == most for trial in found], dtype=bool)
+        at = np.array([unit.scaled(trial.value or 0.0) for trial in found])
+        for chosen, face in ((full, look.colour), (~full, "none")):
             axes.plot(
-                unit.scaled(trial.value or 0.0),
-                height + moved,
+                at[chosen],
+                (height + jitter)[chosen],
                 "o",
                 color=look.colour,
-                markerfacecolor=look.colour if full else "none",
+                markerfacecolor=face,
                 markersize=5,
                 markeredgewidth=1.1,
             )
@@ -82,4 +87,5 @@ def _table(tuned: Tuned, unit: Unit) -> Table:
         for trial in one.trials
     ]
     head = ("Strategy", "Hyperparameters", "Rounds", "Seed", unit.name.capitalize(), "Failure")
-    return Table("Every trial", head, tuple(rows), frozenset({2, 3, 4}), folded=True)
+    caption = "Every trial" if len(rows) <= MOST_ROWS else f"The first {MOST_ROWS} of {len(rows):,} trials"
+    return Table(caption, head, tuple(rows[:MOST_ROWS]), frozenset({2, 3, 4}), folded=True)
