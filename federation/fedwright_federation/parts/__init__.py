@@ -1,1 +1,1 @@
-"""Parts to compose strategies of, one module a slot. None knows which methods use it."""
+"""Parts to compose strategies of: one module a slot for those that stand alone, one a concern for those that go together."""
