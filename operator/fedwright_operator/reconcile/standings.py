@@ -94,12 +94,21 @@ def minds_view(spec: RequestSpec) -> RequestSpec:
 
 
 def outcomes(candidates: Iterable[Candidate]) -> tuple[CandidateOutcome, ...]:
-    """What minds may see of candidates: figures of the selection split only."""
-    return tuple(outcome(one) for one in sorted(candidates, key=lambda one: (one.spec.generation, one.metadata.name)))
+    """What minds may see of candidates: figures of the selection split only, and nothing of the final.
+
+    What a candidate is once it has a score stays: a later end would change what a mind was asked, and so ask it again.
+    """
+    order = sorted(candidates, key=lambda one: (one.spec.generation, one.metadata.name))
+    return tuple(_before_the_final(one, outcome(one)) for one in order)
+
+
+def _before_the_final(one: Candidate, seen: CandidateOutcome) -> CandidateOutcome:
+    if one.status.score is None:
+        return seen
+    return seen.model_copy(update={"phase": str(CandidatePhase.SCORED), "reason": ""})
 
 
 def outcome(one: Candidate) -> CandidateOutcome:
-    finished = condition(one.status.conditions, "Finished")
     return CandidateOutcome(
         name=one.metadata.name,
         title=one.spec.title,
@@ -110,8 +119,15 @@ def outcome(one: Candidate) -> CandidateOutcome:
         fixed=one.spec.fixed,
         hypothesis=one.spec.hypothesis,
         phase=str(one.status.phase),
-        reason=(finished.message or finished.reason)[:1024] if finished else "",
+        reason=_end_in_words(one)[:1024],
         score=one.status.score,
         measures=one.status.measures,
         best=one.status.best,
     )
+
+
+def _end_in_words(one: Candidate) -> str:
+    if one.status.phase is CandidatePhase.SCORED and not one.status.finals:
+        return "scored on the selection split, but not among the finalists"
+    finished = condition(one.status.conditions, "Finished")
+    return (finished.message or finished.reason) if finished else ""

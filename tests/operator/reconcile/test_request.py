@@ -200,6 +200,7 @@ def test_a_finalist_that_is_not_federated_loses_its_place() -> None:
     assert world.candidates["wish-p1"].status.phase == "Rejected"
     assert "NotFederated" in condition(world.candidates["wish-p1"].status.conditions, "Finished").reason  # type: ignore[union-attr]
     assert "g1" in world.request.status.winner
+    assert world.kinds["reflect"] == 1, "what happens in the final asks no mind again"
 
 
 def test_a_candidate_that_fails_every_test_is_rejected_and_the_request_goes_on() -> None:
