@@ -11,7 +11,7 @@ from fedwright_federation.algorithm.neutral import cross_entropy
 
 @dataclass(frozen=True)
 class Branches(LossTerm):
-    """mean over k of cross_entropy * CE(z_k, y) + divergence * KL(softmax(z_k/T) || softmax(z/T)), section 3.3, equation 7.
+    """mean over k of cross_entropy * CE(z_k, y) + divergence * KL(softmax(z_k/T) || softmax(z/T)) (section 3).
 
     z_k are the logits of the hybrid branch: the client's own first k blocks, then the round's global ones, frozen and as in
     evaluation, k = 1 to the number of blocks. Gradients flow through the frozen blocks into the local ones.

@@ -30,7 +30,7 @@ PREVIOUS = "previous"
 
 @dataclass(frozen=True)
 class ModelContrast(LossTerm):
-    """mu * -log(e^{cos(z, z_global)/T} / (e^{cos(z, z_global)/T} + e^{cos(z, z_previous)/T})), section 3.3, equation 3.
+    """mu * -log(e^{cos(z, z_global)/T} / (e^{cos(z, z_global)/T} + e^{cos(z, z_previous)/T})) (section 3).
 
     z is what the head sees. Both frozen models run as in evaluation, and no gradient enters them. In a client's first
     participation z_previous is z_global, so the term is mu * log 2 and its gradient zero.
@@ -77,7 +77,7 @@ class PreviousModel(ClientState):
 
 @dataclass(frozen=True)
 class ProjectionHead(View):
-    """Two layers between the last block and the head (section 3.2), as wide as what they stand between."""
+    """Two layers between the last block and the head (section 3), as wide as what they stand between."""
 
     needs = frozenset({"features"})
 

@@ -34,7 +34,7 @@ DISTILLATION = "distillation"
 
 @dataclass(frozen=True)
 class DepthSlices(View):
-    """A client holds its first D blocks and their exits, D = max(1, floor(capability * blocks)) (section 3.1).
+    """A client holds its first D blocks and their exits, D = max(1, floor(capability * blocks)) (section 3).
 
     The exit of the last block is the model's own head.
     """
@@ -108,7 +108,7 @@ def _exit(tree: Tensors, k: int, features: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class SelfDistillation(LossTerm):
-    """sum_k CE(z_k, y) + w/(D-1) sum_k sum_{j != k} KL(stopgrad softmax z_j || softmax z_k) over all D exits (equation 1).
+    """sum_k CE(z_k, y) + w/(D-1) sum_k sum_{j != k} KL(stopgrad softmax z_j || softmax z_k) over all D exits (section 3).
 
     w is the plan's scalar `distillation`. With one exit it is the cross entropy.
     """
@@ -139,7 +139,7 @@ class RampedDistillation(Schedule):
 
 @dataclass(frozen=True)
 class Ensemble(Evaluation):
-    """The mean of all exits' logits (section 3.2)."""
+    """The mean of all exits' logits (section 3)."""
 
     needs = frozenset({"exits"})
 

@@ -81,7 +81,7 @@ class WithTeacher(Surgery):
 
 @dataclass(frozen=True)
 class MutualDistillation(LossTerm):
-    """The teacher's own cross entropy and what both models learn from each other (Wu et al. 2022, Methods, equations 1 to 4).
+    """The teacher's own cross entropy and what both models learn from each other (Wu et al. 2022, Methods).
 
     L_t + weight * (KL(s || t) + KL(t || s) + MSE(H_t, H_s W)) / (L_t + L_s): the target of each divergence is held fixed,
     so that each model follows its own objective, and so is the denominator, which lets models that are still bad learn

@@ -1,9 +1,9 @@
 """Dynamic regularisation (FedDyn, Acar et al. 2021): clients' stationary points are moved onto the global one.
 
-h_i estimates the gradient of client i's loss at its own solution, and h at the server is the mean of all N of them:
+h_i estimates the gradient of client i's loss at its own solution, and h at the server is the mean of all N of them (algorithm 1):
 
-    client   min_w F_i(w) - <h_i, w> + alpha/2 ||w - x||^2,   h_i <- h_i - alpha d_i          (algorithm 1, lines 6 to 8)
-    server   h <- h - alpha |S|/N D,   x <- x + D - h/alpha,  D = mean of the cohort's d_i     (lines 11 and 12)
+    client   min_w F_i(w) - <h_i, w> + alpha/2 ||w - x||^2,   h_i <- h_i - alpha d_i
+    server   h <- h - alpha |S|/N D,   x <- x + D - h/alpha,  D = mean of the cohort's d_i
 
 alpha 0 turns all of it off. Local steps need weight decay or clipping to stay bounded over many rounds.
 """

@@ -23,8 +23,8 @@ class Factorised(View):
     """The weights of hidden blocks become factors; heads, biases and norm layers stay as they are.
 
     r = (1 - gamma) r_min + gamma r_max, where r_min lets W have full rank, ceil(sqrt(min(m, n))) of a matrix, and r_max
-    still saves coordinates (section 2.2). Blocks that r_min would not make smaller, or with fewer than `smallest` coordinates, stay
-    dense. With `personal` W = W1 * (W2 + 1) and W2 never leaves the client (pFedPara, section 2.3).
+    still saves coordinates (section 2). Blocks that r_min would not make smaller, or with fewer than `smallest` coordinates, stay
+    dense. With `personal` W = W1 * (W2 + 1) and W2 never leaves the client (pFedPara, section 2).
     """
 
     gamma: float = 0.1

@@ -10,7 +10,7 @@ from fedwright_federation.algorithm import BySamples, Named, Report, Round, Weig
 
 @dataclass(frozen=True)
 class ByTravel(Weighting):
-    """x <- x + sum_i p_i (t / t_i) d_i with t = sum_i p_i t_i and t_i = lr ||a_i||_1 (Wang et al. 2020, equation 8).
+    """x <- x + sum_i p_i (t / t_i) d_i with t = sum_i p_i t_i and t_i = lr ||a_i||_1 (Wang et al. 2020, section 4).
 
     t_i is the report's travel, so local momentum, decay and proximal terms are counted as the solver really applied them.
     Equal travel gives `BySamples`.

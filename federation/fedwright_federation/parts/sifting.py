@@ -32,7 +32,7 @@ ALIKE = 0.6
 
 @dataclass(frozen=True)
 class GradientToUniform(Probe):
-    """L1 norm of d CE(uniform, softmax(z)) / d head weight, averaged over batches, after local training (section 3.2).
+    """L1 norm of d CE(uniform, softmax(z)) / d head weight, averaged over batches, after local training (section 3).
 
     Gives `norm`, [1]. Taken in the first `rounds` rounds alone.
     """
@@ -66,7 +66,7 @@ class GradientToUniform(Probe):
 
 @dataclass(frozen=True)
 class Sifted(Weighting):
-    """The base's weights times `clean` or `noisy` (Li et al. 2024, section 3.3; 1.2 and 0.1 in the authors' code).
+    """The base's weights times `clean` or `noisy` (Li et al. 2024, section 3; 1.2 and 0.1 in the authors' code).
 
     A client's score is its mean norm relative to the cohort's in the rounds of the probe; two means split the scores, and
     the lower group is noisy if the two are far enough apart (see `lower_group`). Clients never scored count as clean.

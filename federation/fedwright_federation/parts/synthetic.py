@@ -52,7 +52,7 @@ class DistributionMatching(LocalUpdate):
 
     Each step draws w in the ball of `radius` around the downloaded weights and moves the samples of every class c by
     -lr times the gradient of ||mean h_w(D_c) - mean h_w(S_c)||^2 + ||mean z_w(D_c) - mean z_w(S_c)||^2, with h the last
-    features, z the logits, and D_c a batch of at most `batch_size` real samples (Xiong et al. 2023, equations 6 to 8).
+    features, z the logits, and D_c a batch of at most `batch_size` real samples (Xiong et al. 2023, section 3).
     Classes are matched apart. Samples start as real ones (`from_real`) or as noise with each input's mean and deviation.
     Gives `synthetic`: x [classes held * per_class, ...] and y, labels as float32.
     """
@@ -128,7 +128,7 @@ class NoUpdate(Codec):
 class TrainOnUnion(Finish):
     """SGD on the cohort's synthetic samples of this round, kept in the ball of `radius` around the round's model.
 
-    Xiong et al. 2023, algorithm 1, lines 13 to 16: outside of the ball the samples say nothing of the clients' losses.
+    Xiong et al. 2023, algorithm 1: outside of the ball the samples say nothing of the clients' losses.
     """
 
     steps: int = 200

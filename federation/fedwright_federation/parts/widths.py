@@ -36,7 +36,7 @@ from fedwright_federation.models.sequential import Sequential
 
 @dataclass(frozen=True)
 class WidthSlices(View):
-    """Each client trains the first ceil(rate * width) units of every hidden layer (section 3, equation 1).
+    """Each client trains the first ceil(rate * width) units of every hidden layer (section 3).
 
     A client's rate is the greatest of 1, 1/2, 1/4, ... `smallest` that its capability allows. Slices of one rate are
     nested in those of greater ones. `scaler` makes training multiply a thin model's hidden activations by 1/rate, before
@@ -137,7 +137,7 @@ class SendMeasured(ClientState):
 class MeanOverOwners(Combiner):
     """Per coordinate the mean over its holders; a class's row of the head counts those alone who own samples of it.
 
-    Diao et al. 2021, equation 3, and the authors' code for the head. Without `labels` in the reports it is `WeightedMean`.
+    Diao et al. 2021, section 3, and the authors' code for the head. Without `labels` in the reports it is `WeightedMean`.
     """
 
     def combine(self, reports: Sequence[Report], share: NDArray[np.float64], round: Round) -> Tree:

@@ -1,7 +1,7 @@
 """FedNova: updates are normalised by the amount of local work before they are averaged.
 
 Wang, Liu, Liang, Joshi and Poor, "Tackling the Objective Inconsistency Problem in Heterogeneous Federated Optimization",
-NeurIPS 2020, arXiv 2007.07481, equations 6 to 8 and section 4.
+NeurIPS 2020, arXiv 2007.07481, section 4.
 """
 
 from fedwright_federation.algorithm import Sgd, Strategy
