@@ -10,7 +10,7 @@ demo: $(READY)
 	$(BIN)/fedwright run examples/digits-noniid.yaml --home demo
 
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 # What CI holds the code to, beside the tests: style, types, import direction, generated files.
 check: $(READY)
