@@ -1,8 +1,11 @@
 """A real API server, where one can be had."""
 
+import fcntl
 import os
 import subprocess
+import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -24,6 +27,14 @@ def _stop() -> None:
     assert done.returncode == 0, done.stderr
 
 
+@contextmanager
+def _turn() -> Iterator[None]:
+    """One at a time: the machine holds one cluster, and tests may run in several processes."""
+    with Path(tempfile.gettempdir(), "fedwright-devcluster.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 @pytest.fixture(scope="session")
 def kubectl() -> Iterator[Kubectl]:
     """`kubectl` on a cluster that is stopped afterwards, unless it ran before."""
@@ -31,14 +42,15 @@ def kubectl() -> Iterator[Kubectl]:
         pytest.skip("no devcluster beside the repository, so no API server to ask")
     if os.geteuid() != 0 and not os.environ.get("CI"):
         pytest.skip("devcluster needs root")
-    ran_before = "running apiserver" in _devcluster("status").stdout
-    if not ran_before:
-        started = _devcluster("up")
-        assert started.returncode == 0, started.stderr
-    words = dict(word.split("=", 1) for word in _devcluster("env").stdout.removeprefix("export ").split())
-    kubectl = Kubectl(words["KUBECONFIG"], words["PATH"].removesuffix(":$PATH"))
-    yield kubectl
-    if ran_before:
-        kubectl.stop_using()
-    else:
-        _stop()
+    with _turn():
+        ran_before = "running apiserver" in _devcluster("status").stdout
+        if not ran_before:
+            started = _devcluster("up")
+            assert started.returncode == 0, started.stderr
+        words = dict(word.split("=", 1) for word in _devcluster("env").stdout.removeprefix("export ").split())
+        kubectl = Kubectl(words["KUBECONFIG"], words["PATH"].removesuffix(":$PATH"))
+        yield kubectl
+        if ran_before:
+            kubectl.stop_using()
+        else:
+            _stop()

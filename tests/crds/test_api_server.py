@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
-from kubectl import NAMESPACE, Kubectl
+from kubectl import Kubectl
 from wrong_requests import GOOD, WRONG, Wrong, with_field
 
 from fedwright_crds.__main__ import FOLDER
@@ -26,10 +26,8 @@ def cluster(kubectl: Kubectl) -> Kubectl:
     """With the CRDs applied and a namespace to try them in."""
     files = [word for file in FILES for word in ("-f", file)]
     kubectl("apply", "--server-side", "--force-conflicts", *files)
-    kubectl("label", "--overwrite", *files, "fedwright.dev/tests=true")
     kubectl("wait", "--for=condition=Established", *files, "--timeout=30s")
-    if NAMESPACE not in kubectl("get", "namespaces", "-o", "name"):
-        kubectl("create", "namespace", NAMESPACE)
+    kubectl("create", "namespace", kubectl.namespace)
     return kubectl
 
 

@@ -2,11 +2,10 @@
 
 import json
 import os
+import secrets
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
-
-NAMESPACE = "fedwright-tests"
 
 
 @dataclass(frozen=True)
@@ -15,6 +14,7 @@ class Kubectl:
 
     config: str
     programs: str
+    namespace: str = field(default_factory=lambda: f"fedwright-tests-{secrets.token_hex(4)}")
 
     def __call__(self, *words: object, document: Any = None) -> str:
         done = self._run(words, document)
@@ -30,15 +30,14 @@ class Kubectl:
         return json.loads(self("get", *words, "-o", "json"))
 
     def stop_using(self) -> None:
-        """Leave nothing of the tests in a cluster that goes on."""
-        self._run(("delete", "namespace", NAMESPACE, "--wait=false", "--ignore-not-found"), None)
-        self._run(("delete", "crd", "-l", "fedwright.dev/tests=true", "--wait=false"), None)
+        """Leave no resource of the tests in a cluster that goes on; the definitions may be in use."""
+        self._run(("delete", "namespace", self.namespace, "--wait=false", "--ignore-not-found"), None)
 
     def _run(self, words: tuple[object, ...], document: Any) -> subprocess.CompletedProcess[str]:
         environment = {**os.environ, "KUBECONFIG": self.config, "PATH": f"{self.programs}:{os.environ['PATH']}"}
         given = None if document is None else json.dumps(document)
         return subprocess.run(
-            ["kubectl", "-n", NAMESPACE, *map(str, words)],
+            ["kubectl", "-n", self.namespace, *map(str, words)],
             input=given,
             env=environment,
             capture_output=True,

@@ -9,6 +9,8 @@ from fedwright_crds.request import Constraint
 
 NOISE_BAND = 2.0
 """Half-width of the band in standard errors of a difference of two means; about one chance in forty to cut a tie."""
+SEARCH_MARGIN = 0.5
+"""Share of a constraint's margin that the search may use up; the final has to prove, through its noise, that the whole is kept."""
 
 
 def noise_band(samples: Sequence[Sequence[float]]) -> float:
@@ -33,7 +35,7 @@ class Mark:
     value: float
     """The objective, as measured."""
     violation: float = 0.0
-    """Excess over the constraints' margins, in margins; 0 is within."""
+    """Excess over the share of the constraints' margins that the search may use, in margins; 0 is within."""
     ties: tuple[float, ...] = ()
     """Constrained metrics, greater is better: they decide between equal objectives."""
 
@@ -53,7 +55,7 @@ def _excess(values: Mapping[str, float], reference: Mapping[str, float], constra
         return 0.0
     sign = 1.0 if constraint.metric.higher_is_better else -1.0
     worse = sign * (reference[name] - values[name])
-    return max(0.0, worse - constraint.margin) / (constraint.margin or 1e-9)
+    return max(0.0, worse - SEARCH_MARGIN * constraint.margin) / (constraint.margin or 1e-9)
 
 
 def ties(values: Mapping[str, float], constraints: Sequence[Constraint]) -> tuple[float, ...]:
