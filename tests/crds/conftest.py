@@ -35,7 +35,7 @@ def _turn() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def kubectl() -> Iterator[Kubectl]:
     """`kubectl` on a cluster that is stopped afterwards, unless it ran before."""
     if not DEVCLUSTER.exists():

@@ -21,7 +21,7 @@ DIGEST = "sha256:" + "d" * 64
 EXAMPLE = Path(__file__).parents[2] / "examples/digits-noniid.yaml"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def cluster(kubectl: Kubectl) -> Kubectl:
     """With the CRDs applied and a namespace to try them in."""
     files = [word for file in FILES for word in ("-f", file)]
