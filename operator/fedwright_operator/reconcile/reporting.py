@@ -19,6 +19,7 @@ from fedwright_crds.meta import Spent
 from fedwright_crds.request import FLStrategyRequest
 from fedwright_operator.reconcile.desk import Desk
 from fedwright_operator.reconcile.standings import minds_view, outcome
+from fedwright_operator.verdict import decided
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ def report_input(found: Findings, desk: Desk) -> ReportInput:
         plan=found.plan,
         candidates=tuple(_candidate(one, found.grades.get(one.metadata.name, ()), desk) for one in order),
         decision=found.decision,
-        verdict=found.decision.reason,
+        verdict=decided(found.decision, {one.metadata.name: one.spec.title for one in found.candidates}),
         deployment=_metrics(found.deployment, desk),
         judged_on=judged_on(found.request),
         spent=found.spent.to_wire(),

@@ -29,6 +29,7 @@ from fedwright_operator.reconcile.api import Event, Observed, Plan
 from fedwright_operator.reconcile.conditions import Fact, conditions, stamp
 from fedwright_operator.reconcile.desk import Desk, GaveUp, Unfinished
 from fedwright_operator.reconcile.inspection import Invalid, inspected
+from fedwright_operator.verdict import decided
 
 
 @dataclass
@@ -301,7 +302,8 @@ def _report(at: Pass) -> None:
 def _conclude(at: Pass) -> NoReturn:
     assert at.course.decision is not None
     phase = RequestPhase.SUCCEEDED if at.course.decision.winner else RequestPhase.NO_IMPROVEMENT
-    raise Halt(phase, str(phase), at.course.decision.reason)
+    titles = {one.metadata.name: one.spec.title for one in at.candidates}
+    raise Halt(phase, str(phase), decided(at.course.decision, titles))
 
 
 STEPS: tuple[Callable[[Pass], None], ...] = (
