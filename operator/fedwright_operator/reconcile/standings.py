@@ -65,13 +65,15 @@ def finalists(request: FLStrategyRequest, candidates: Sequence[Candidate]) -> Ch
     by_name = {one.metadata.name: one for one in candidates}
     order = [name for name in ranked(scored(request.spec, candidates), higher) if name != baseline]
     catalogue = next((name for name in order if is_catalogue(by_name[name], request)), None)
-    chosen = Choice(baseline, catalogue, tuple(_distinct(order, by_name)[:FINALISTS]), ready=False)
+    # One that measures just as FedAvg is FedAvg; where there is no other, the best of them shows it in the final.
+    distinct = _distinct(order, by_name, baseline) or order[:1]
+    chosen = Choice(baseline, catalogue, tuple(distinct[:FINALISTS]), ready=False)
     return replace(chosen, ready=all(by_name[name].status.finals for name in chosen.all))
 
 
-def _distinct(order: Sequence[str], by_name: Mapping[str, Candidate]) -> list[str]:
-    """Without those that measure exactly as an earlier one: a strategy under another name is no second finalist."""
-    seen: list[Mapping[str, float]] = []
+def _distinct(order: Sequence[str], by_name: Mapping[str, Candidate], baseline: str) -> list[str]:
+    """Without those that measure exactly as the baseline or an earlier one: another name makes no other strategy."""
+    seen = [by_name[baseline].status.measures] if baseline in by_name else []
     kept = []
     for name in order:
         measures = by_name[name].status.measures
