@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 import small_app
 
-from fedwright_crds.documents import DeploymentMetrics
+from fedwright_crds.documents import CandidateCode, DeploymentMetrics
+from fedwright_federation.candidates.loader import load_strategy
 from fedwright_federation.packaging.fedwright_app.results import model_digest
 from fedwright_federation.packaging.files import read_arrays
 from fedwright_federation.packaging.rehearse import rehearse
@@ -23,3 +24,11 @@ def test_the_packaged_app_makes_the_simulated_model(method: str, tmp_path: Path)
     assert [one.upload_bytes for one in said.rounds] == [one.upload_bytes for one in expected.history]
     assert said.model_digest == model_digest(model) and said.restarts == 0
     assert all(one.accuracy is not None and one.clients == 3 for one in said.rounds)
+
+
+def test_a_candidate_that_this_process_has_loaded_is_not_taken_for_the_apps(tmp_path: Path) -> None:
+    other = (
+        "from fedwright_federation.strategies.fedavg import fedavg\n\n\ndef build(h):\n    return fedavg(lr=0.001)\n"
+    )
+    load_strategy(CandidateCode(files={"strategy.py": other}), {})
+    test_the_packaged_app_makes_the_simulated_model("scaffold", tmp_path)

@@ -89,10 +89,15 @@ def build(module: ModuleType, hyperparameters: Mapping[str, float]) -> Strategy:
     return strategy
 
 
-def _install(code: CandidateCode) -> None:
+def forget_candidate() -> None:
+    """From now on `candidate` is nobody's, and may be found on the path."""
     sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, _Finder)]
     for name in [name for name in sys.modules if name == PACKAGE or name.startswith(f"{PACKAGE}.")]:
         del sys.modules[name]
+
+
+def _install(code: CandidateCode) -> None:
+    forget_candidate()
     sys.meta_path.insert(0, _Finder(code))
     for file, text in code.files.items():
         linecache.cache[PREFIX + file] = (len(text), None, text.splitlines(keepends=True), PREFIX + file)

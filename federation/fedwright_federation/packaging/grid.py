@@ -23,7 +23,8 @@ from flwr.supercore.object_ref import load_app
 from flwr.supercore.run import Run
 from flwr.supercore.task_identity import TaskIdentity
 
-from fedwright_federation.packaging.package import APP, CANDIDATE
+from fedwright_federation.candidates.loader import forget_candidate
+from fedwright_federation.packaging.package import APP
 
 FIRST_NODE = 1000
 """Node ids are far from partition ids, so that an app which mixes them up fails."""
@@ -124,7 +125,8 @@ def _app_modules() -> Iterator[None]:
 
 
 def _forget() -> None:
-    for name in [name for name in sys.modules if name.partition(".")[0] in {APP, CANDIDATE}]:
+    forget_candidate()
+    for name in [name for name in sys.modules if name.partition(".")[0] == APP]:
         del sys.modules[name]
 
 
