@@ -52,23 +52,21 @@ class Desk:
     def result(self, work: Work) -> WorkResult | None:
         """The result of this work, or None when it is wanted and not finished.
 
-        Failure of the work's own is a result like any other. The platform's failures are tried again as new attempts;
-        after the last one the result says PlatformError.
+        Failure of the work's own is a result like any other, until a person asks for another try. The platform's failures
+        are tried again as new attempts; after the last one the result says PlatformError.
         """
-        last = None
-        for attempt in range(PLATFORM_ATTEMPTS * (1 + self.retries)):
+        attempt, last = 0, None
+        while attempt < PLATFORM_ATTEMPTS * (1 + self.retries):
             tried = work.model_copy(update={"attempt": attempt})
             last = self.results.get(tried.id)
             if last is None:
                 self.works.append(tried)
                 return None
             self.finished[last.id] = last
-            if last.outcome is Outcome.SUCCEEDED or self._is_final(last, attempt):
-                return last
+            if last.outcome is Outcome.SUCCEEDED:
+                break
+            attempt = attempt + 1 if last.outcome is Outcome.PLATFORM_ERROR else _next_try(attempt)
         return last
-
-    def _is_final(self, result: WorkResult, attempt: int) -> bool:
-        return result.outcome is Outcome.FAILED and attempt >= PLATFORM_ATTEMPTS * self.retries
 
     def succeeded(self, work: Work) -> WorkResult:
         """The result of work that must succeed for the step to go on."""
@@ -96,6 +94,11 @@ class Desk:
     def spent(self) -> Spent:
         seconds = sum(verdict.wall_seconds for result in self.finished.values() for verdict in result.verdicts)
         return Spent(works=len(self.finished), box_seconds=round(seconds, 3))
+
+
+def _next_try(attempt: int) -> int:
+    """The first attempt of the next set: what failed by itself is not tried again within one."""
+    return (attempt // PLATFORM_ATTEMPTS + 1) * PLATFORM_ATTEMPTS
 
 
 def failure_text(result: WorkResult) -> str:

@@ -142,11 +142,14 @@ def test_work_that_fails_for_good_fails_the_request_and_a_retry_token_tries_it_a
     broken = {"decide": lambda *_: Reason.CRASHED}
     world = World(wish(), script=broken).run()
     assert world.request.status.phase == "Failed"
-    world.script.clear()
     amended(world, retry_token="again")
+    assert world.run().request.status.phase == "Failed"
+    assert world.kinds["decide"] == 2, "what fails by itself is tried once a token"
+    world.script.clear()
+    amended(world, retry_token="and again")
     world.run()
     assert world.request.status.phase == "Succeeded"
-    assert world.kinds["decide"] == 2 and world.kinds["plan"] == 1
+    assert world.kinds["decide"] == 3 and world.kinds["plan"] == 1
 
 
 def test_the_platforms_failures_are_tried_again_within_a_bound() -> None:
