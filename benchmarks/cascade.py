@@ -1,4 +1,7 @@
-"""The cascade against judging every candidate in full: what it saves, and how often it changes the winner."""
+"""The cascade against judging every candidate in full: what it saves, and how often it changes the winner.
+
+On the first generation of examples/digits-noniid.yaml: FedAvg, three methods of the catalogue, two compositions.
+"""
 
 from benchmarks.requests import Answer, amended, example, run
 from benchmarks.table import Row
@@ -8,7 +11,10 @@ SEEDS = 10
 
 def measure(seeds: int = SEEDS) -> list[Row]:
     """The same requests twice, over several seeds."""
-    digits = amended(example("digits-noniid"), deployment={"enabled": False}, budgets={"wallSeconds": 3600})
+    search = {"generations": 0, "trials": 4}
+    digits = amended(
+        example("digits-noniid"), deployment={"enabled": False}, budgets={"wallSeconds": 3600}, search=search
+    )
     pairs = [
         tuple(run(amended(digits, judging={"seed": seed, "cascade": cascade})) for cascade in (True, False))
         for seed in range(1, seeds + 1)
