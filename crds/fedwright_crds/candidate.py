@@ -140,6 +140,8 @@ class CandidateStatus(Strict):
     trials: Annotated[tuple[TrialScore, ...], Field(max_length=512)] = ()
     best: Hyperparameters = Field(default_factory=dict)
     """Hyperparameters of the best trial so far."""
+    final: Hyperparameters = Field(default_factory=dict)
+    """Hyperparameters on the fresh seeds; FedAvg may take a finalist's where that serves it better."""
     first_rung_score: float | None = None
     """Mean of the best configuration's first-rung scores over the selection seeds."""
     first_rung_scores: Annotated[tuple[float, ...], Field(max_length=32)] = ()

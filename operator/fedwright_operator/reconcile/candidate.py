@@ -12,7 +12,7 @@ from fedwright_operator.reconcile.inspection import inspected
 from fedwright_operator.reconcile.journey import Brief, Ended, Journey, Pass
 from fedwright_operator.reconcile.judging import federated_check, finals
 from fedwright_operator.reconcile.standings import baseline_name
-from fedwright_operator.reconcile.tuning import first_rung, full_length, mean, mean_constrained
+from fedwright_operator.reconcile.tuning import first_rung, full_length, mean, mean_constrained, tune_for_the_final
 from fedwright_operator.reconcile.writing import write_until_green
 
 LASTING = frozenset({CandidatePhase.NOT_SELECTED, CandidatePhase.REJECTED})
@@ -54,15 +54,17 @@ def _brief(observed: Observed[Candidate], desk: Desk) -> Brief:
     request = observed.request
     assert request is not None and request.status.plan is not None
     images = request.status.images or observed.images
-    name = baseline_name(request)
+    facts = inspected(Desk(desk.results, desk.read, desk.retries), request.spec, images)
+    plan = observed.document(SearchPlan, request.status.plan)
+    own, name = observed.resource.metadata.name, baseline_name(request)
+    if own == name:
+        others = sorted(
+            (one for one in observed.candidates if one.metadata.name != own), key=lambda one: one.metadata.name
+        )
+        rivals = tuple(one.status.best for one in others if one.spec.grant.stage is GrantStage.FINAL)
+        return Brief(request.spec, facts, plan, images, None, rivals)
     return Brief(
-        request.spec,
-        inspected(Desk(desk.results, desk.read, desk.retries), request.spec, images),
-        observed.document(SearchPlan, request.status.plan),
-        images,
-        next((one for one in observed.candidates if one.metadata.name == name), None)
-        if name != observed.resource.metadata.name
-        else None,
+        request.spec, facts, plan, images, next((one for one in observed.candidates if one.metadata.name == name), None)
     )
 
 
@@ -77,6 +79,7 @@ def _travel(at: Pass) -> None:
     full_length(at, code)
     at.journey.phase, at.journey.reason = CandidatePhase.SCORED, "Scored"
     if at.granted(GrantStage.FINAL):
+        tune_for_the_final(at, code)
         federated_check(at, code)
         finals(at, code)
 
@@ -109,6 +112,7 @@ def _status(observed: Observed[Candidate], desk: Desk, journey: Journey) -> Cand
         code=journey.code,
         trials=tuple(journey.trials),
         best=journey.best,
+        final=journey.final,
         first_rung_score=mean(journey.first_rung) if journey.first_rung else None,
         first_rung_scores=tuple(one.value for one in journey.first_rung if one.value is not None),
         first_rung_constrained=mean_constrained(journey.first_rung),

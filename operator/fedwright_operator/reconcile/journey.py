@@ -24,6 +24,8 @@ class Brief:
     images: Mapping[BoxKind, Digest]
     baseline: Candidate | None
     """Tuned FedAvg, by which constraints are measured; None for FedAvg itself."""
+    rivals: tuple[Mapping[str, float], ...] = ()
+    """For FedAvg alone: the hyperparameters of those that stand in the final with it."""
 
     @property
     def rung_rounds(self) -> int:
@@ -54,6 +56,8 @@ class Journey:
     code: Digest | None = None
     trials: list[TrialScore] = field(default_factory=list)
     best: dict[str, float] = field(default_factory=dict)
+    final: dict[str, float] = field(default_factory=dict)
+    """Hyperparameters on the fresh seeds."""
     first_rung: list[TrialScore] = field(default_factory=list)
     full: list[TrialScore] = field(default_factory=list)
     violation: float = 0.0

@@ -14,7 +14,7 @@ from fedwright_operator.reconcile.journey import Ended, Pass
 def federated_check(at: Pass, code: Input) -> None:
     """Once more with a process per client that holds only its shard, and a server that holds none."""
     seed = at.brief.selection_seeds()[0]
-    spec = judge_spec(at, at.journey.best, at.brief.rung_rounds, seed, Split.SELECTION)
+    spec = judge_spec(at, at.journey.final, at.brief.rung_rounds, seed, Split.SELECTION)
     document = at.desk.put("judge.json", spec.model_copy(update={"sequential": True}))
     work = verification_work(document, code, at.brief.images, spec, at.brief.facts)
     result = at.desk.result(work)
@@ -29,7 +29,7 @@ def federated_check(at: Pass, code: Input) -> None:
 def finals(at: Pass, code: Input) -> None:
     """The fresh seeds on the test split. All are wanted at once; the digests of the scores are what the decision reads."""
     rounds = at.brief.spec.task.training.rounds
-    specs = [judge_spec(at, at.journey.best, rounds, seed, Split.TEST) for seed in at.brief.fresh_seeds()]
+    specs = [judge_spec(at, at.journey.final, rounds, seed, Split.TEST) for seed in at.brief.fresh_seeds()]
     results = [at.desk.result(_judging(at, code, spec)) for spec in specs]
     finished = [one for one in results if one is not None]
     at.journey.judged.update({one.id: rounds for one in finished})

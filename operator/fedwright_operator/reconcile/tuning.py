@@ -131,27 +131,46 @@ def _reject_if_all_failed(at: Pass) -> None:
 def full_length(at: Pass, code: Input) -> None:
     """The best configurations of the first rung at full length on every selection seed; the best mean is the score."""
     at.journey.reason = "Judging"
-    rounds, tuned = at.brief.spec.task.training.rounds, list(at.journey.trials)
+    tuned = list(at.journey.trials)
     best_first = _from_best_to_worst(at, tuned, _reference(at, "first_rung_constrained"))[:FULL_LENGTH_CONFIGURATIONS]
-    judged = [
-        [_trial(at, code, one.hyperparameters, rounds, seed) for seed in at.brief.selection_seeds()]
-        for one in best_first
-    ]
-    full = [_all_finished(one) for one in judged]
+    full = _in_full(at, code, [one.hyperparameters for one in best_first])
     at.journey.trials += [one for scores in full for one in scores if one not in tuned]
+    best, mark = _best_in_full(at, full)
+    at.journey.full, at.journey.violation = best, mark.violation
+    at.journey.best = at.journey.final = best[0].hyperparameters
+    at.journey.measures = _measures(at, code, at.journey.best)
+
+
+def tune_for_the_final(at: Pass, code: Input) -> None:
+    """FedAvg takes a finalist's value of a hyperparameter where that serves it better than its own.
+
+    Of many candidates the best had luck in its tuning too; nobody is to win by a learning rate that FedAvg could have had.
+    """
+    names, own = {one.name for one in at.spec.hyperparameters}, at.journey.best
+    theirs = [{**own, **{name: value for name, value in one.items() if name in names}} for one in at.brief.rivals]
+    if any(one != own for one in theirs):
+        configurations = [own, *(one for n, one in enumerate(theirs) if one != own and one not in theirs[:n])]
+        best, _ = _best_in_full(at, _in_full(at, code, configurations))
+        at.journey.final = best[0].hyperparameters
+
+
+def _in_full(at: Pass, code: Input, configurations: Sequence[Mapping[str, float]]) -> list[list[TrialScore]]:
+    """Each configuration's scores over the selection seeds; all are wanted at once."""
+    rounds, seeds = at.brief.spec.task.training.rounds, at.brief.selection_seeds()
+    judged = [[_trial(at, code, one, rounds, seed) for seed in seeds] for one in configurations]
+    return [_all_finished(one) for one in judged]
+
+
+def _best_in_full(at: Pass, full: Sequence[list[TrialScore]]) -> tuple[list[TrialScore], Mark]:
+    """Of those that gave a value on every seed; among equals the first."""
     whole = [scores for scores in full if all(one.value is not None for one in scores)]
     if not whole:
-        raise Ended(
-            CandidatePhase.REJECTED,
-            "SimulationFailed",
-            next(one.failure for scores in full for one in scores if one.failure),
-        )
+        failure = next(one.failure for scores in full for one in scores if one.failure)
+        raise Ended(CandidatePhase.REJECTED, "SimulationFailed", failure)
     reference = _reference(at, "measures")
     marks = [_mark(at, mean(scores), mean_constrained(scores), reference) for scores in whole]
     best = min(range(len(whole)), key=lambda n: (marks[n].key(at.brief.higher_is_better), n))
-    at.journey.full, at.journey.violation = whole[best], marks[best].violation
-    at.journey.best = whole[best][0].hyperparameters
-    at.journey.measures = _measures(at, code, at.journey.best)
+    return whole[best], marks[best]
 
 
 def mean(scores: Sequence[TrialScore]) -> float:

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from world import World, wish
 
-from fedwright_crds.candidate import CandidatePhase, GrantStage
+from fedwright_crds.candidate import CandidatePhase, GrantStage, Range
 from fedwright_crds.documents import PlanOutput, Problem, Score, TestReport
 from fedwright_crds.request import Answer, Approval, Budgets, Question, Stage
 from fedwright_crds.work import Reason
@@ -287,3 +287,20 @@ def test_among_equals_the_plain_method_wins_and_its_double_takes_no_second_place
     finals = {name for name, one in world.candidates.items() if one.status.finals}
     assert world.request.status.winner == "wish-fedprox"
     assert finals == {"wish-fedavg", "wish-fedprox", "wish-g1-1"}
+
+
+def test_nobody_wins_by_a_learning_rate_that_fedavg_could_have_had() -> None:
+    """FedAvg is tuned to a worse learning rate than its rival, which is no better at the same one."""
+
+    def plan(world: World, work):  # type: ignore[no-untyped-def]
+        made = world.answer_plan(work)["plan.json"].plan  # type: ignore[union-attr, index]
+        worse, better = (Range(name="lr", default=value, grid=(value,)) for value in (0.3, 0.1))
+        baselines = (made.baselines[0].model_copy(update={"hyperparameters": (worse,)}),)
+        rivals = (made.candidates[0].model_copy(update={"hyperparameters": (better,)}),)
+        return {"plan.json": PlanOutput(plan=made.model_copy(update={"baselines": baselines, "candidates": rivals}))}
+
+    same = dict.fromkeys(["fedavg", "scaffold"], 0.8)
+    world = World(wish(search={"trials": 1, "generations": 0}), quality=same, script={"plan": plan}).run()
+    fedavg = world.candidates["wish-fedavg"].status
+    assert (fedavg.best["lr"], fedavg.final["lr"]) == (0.3, 0.1)
+    assert world.request.status.phase == "NoImprovement"
