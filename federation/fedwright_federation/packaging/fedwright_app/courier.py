@@ -23,6 +23,7 @@ PULL_SECONDS = 0.2
 LOOK_SECONDS = 1.0
 """How often the nodes are looked at while answers are missing."""
 QUERY_SECONDS = 30.0
+MOST_SILENCES = 4
 ATTEMPTS = 3
 """How often a client's own code may fail in one round."""
 OWN_FAULTS = frozenset(
@@ -61,6 +62,7 @@ class Courier:
         self._home: dict[int, int] = {}
         self._met: set[int] = set()
         self._faults = Counter[str]()
+        self._silences = Counter[int]()
 
     def gather(self, clients: int) -> list[ClientInfo]:
         """Wait until that many clients are there, numbered from 0; what they say of themselves."""
@@ -148,15 +150,24 @@ class Courier:
         if not strangers:
             return []
         messages = [Message(RecordDict(), dst_node_id=node, message_type=wire.QUERY) for node in strangers]
-        open_ids = {name for name in self._grid.push_messages(messages) if name}
+        asked = zip(self._grid.push_messages(messages), strangers, strict=False)
+        waiting = {name: node for name, node in asked if name}
         replies: list[Message] = []
         until = time.monotonic() + QUERY_SECONDS
-        while open_ids and time.monotonic() < until:
-            replies += self._grid.pull_messages(open_ids)
-            open_ids -= {reply.metadata.reply_to_message_id for reply in replies}
-            if open_ids:
+        while waiting and time.monotonic() < until:
+            for reply in self._grid.pull_messages(list(waiting)):
+                waiting.pop(reply.metadata.reply_to_message_id, None)
+                replies.append(reply)
+            if waiting:
                 time.sleep(PULL_SECONDS)
+        self._note_silence(list(waiting.values()))
         return replies
+
+    def _note_silence(self, nodes: Sequence[int]) -> None:
+        """A node that is online and whose answers never arrive is reached by another run, not by waiting in this one."""
+        self._silences.update(nodes)
+        if silent := [node for node in nodes if self._silences[node] >= MOST_SILENCES]:
+            raise NobodyAnsweredError(f"nodes {silent} are online and answered none of {MOST_SILENCES} questions")
 
 
 def _forget_lost(sent: dict[str, _Sent], nodes: Mapping[int, str]) -> int:
