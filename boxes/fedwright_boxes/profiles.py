@@ -75,6 +75,7 @@ PROFILES = {
             f"{_JUDGING}.simulate",
             f"{_JUDGING}.predict",
             "fedwright_federation.candidates.test_program",
+            "fedwright_federation.strategies",  # what candidates import
         ),
         hostile=True,
         open_files=256,
