@@ -181,6 +181,11 @@ class RequestSpec(Strict):
             "self.task.clients < 20",
             "WorstTenthAccuracy needs at least 20 clients; raise task.clients or choose Accuracy",
         ),
+        *_unmeasurable(
+            "['WorstHeadAccuracy']",
+            "!has(self.task.heads) || size(self.task.heads) < 2",
+            "WorstHeadAccuracy needs a task of several heads; give task.heads at least two or choose Accuracy",
+        ),
         cel(
             "(self.objective.metric == 'RoundsToTarget' || self.constraints.exists(c, c.metric == 'RoundsToTarget'))"
             " == has(self.objective.targetAccuracy)",

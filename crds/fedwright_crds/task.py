@@ -5,7 +5,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
-from fedwright_crds.base import Strict
+from fedwright_crds.base import Strict, Word
 from fedwright_crds.cluster import cel, cluster_rules
 
 EntryPoint = Annotated[
@@ -107,6 +107,41 @@ class Continual(Strict):
     tasks: Annotated[int, Field(ge=2, le=100)] = 5
 
 
+Group = Annotated[tuple[Annotated[int, Field(ge=0, le=99_999)], ...], Field(min_length=1, max_length=256)]
+
+
+class Head(Strict):
+    """One of several tasks over the same inputs: what the clients with this head tell of them.
+
+    `groups` are this head's own classes, each made of classes of the source (numbered from 0, in sorted order); absent, the
+    head tells the source's classes apart as they are.
+    """
+
+    name: Word
+    groups: Annotated[tuple[Group, ...], Field(max_length=256)] = ()
+
+    def classes(self, source: int) -> int:
+        """How many classes this head tells apart, of a source with so many."""
+        return len(self.groups) or source
+
+    @model_validator(mode="after")
+    def _each_class_in_one_group(self) -> Self:
+        if not self.groups:
+            return self
+        if len(self.groups) < 2:
+            raise ValueError(f"groups of {self.name} leave one class; make at least two groups")
+        listed = sorted(one for group in self.groups for one in group)
+        if listed != list(range(len(listed))):
+            raise ValueError(
+                f"groups of {self.name} hold {_some(listed)}; put each class of the data, from 0, into exactly one group"
+            )
+        return self
+
+
+def _some(numbers: list[int]) -> str:
+    return ", ".join(map(str, numbers[:20])) + (", ..." if len(numbers) > 20 else "")
+
+
 class DeviceProfile(StrEnum):
     UNIFORM = "Uniform"
     """All devices alike and always there."""
@@ -177,6 +212,16 @@ class Task(Strict):
             "partition.kind Natural needs data that comes by client; choose IID, Dirichlet or Pathological",
             "partition.kind",
         ),
+        cel(
+            "!has(self.heads) || size(self.heads) <= self.clients",
+            "heads are more than clients, and each needs a client; raise clients or remove heads",
+            "heads",
+        ),
+        cel(
+            "!has(self.heads) || self.heads.all(h, self.heads.exists_one(other, other.name == h.name))",
+            "heads has one name twice; rename one",
+            "heads",
+        ),
     )
 
     data: Data
@@ -185,6 +230,8 @@ class Task(Strict):
     feature_shift: FeatureShift | None = None
     label_noise: LabelNoise | None = None
     continual: Continual | None = None
+    heads: Annotated[tuple[Head, ...], Field(max_length=16)] = ()
+    """Several tasks over one shared body: client i has head i mod their number. Absent: one head, of the source's classes."""
     devices: Devices = Devices()
     training: Training = Training()
 
@@ -199,6 +246,24 @@ class Task(Strict):
                 "training.participation leaves less than one client a round; raise participation or clients"
             )
         return self
+
+    @model_validator(mode="after")
+    def _heads_fit(self) -> Self:
+        names = [head.name for head in self.heads]
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise ValueError(f"heads has the name {twice} twice; rename one")
+        if len(names) > self.clients:
+            raise ValueError(
+                f"heads are {len(names)} and clients {self.clients}, but each head needs a client; "
+                "raise clients or remove heads"
+            )
+        return self
+
+    def outputs(self, total: int) -> tuple[int, ...]:
+        """How many of a model's outputs, `total` over all heads, belong to each head, in their order."""
+        plain = [head for head in self.heads if not head.groups]
+        left = total - sum(len(head.groups) for head in self.heads)
+        return tuple(len(head.groups) or left // len(plain) for head in self.heads) or (total,)
 
     @model_validator(mode="after")
     def _data_suffice(self) -> Self:
@@ -236,6 +301,8 @@ class Metric(StrEnum):
     ACCURACY = "Accuracy"
     WORST_TENTH_ACCURACY = "WorstTenthAccuracy"
     """Mean accuracy of the worst tenth of the clients on their own test rows."""
+    WORST_HEAD_ACCURACY = "WorstHeadAccuracy"
+    """Accuracy on the rows, or PerClient the mean of the clients, of the head that does worst."""
     LOSS = "Loss"
     ROUNDS_TO_TARGET = "RoundsToTarget"
     UPLOAD_MEBIBYTES = "UploadMebibytes"
@@ -251,7 +318,12 @@ class Metric(StrEnum):
 
     @property
     def higher_is_better(self) -> bool:
-        return self in {Metric.ACCURACY, Metric.WORST_TENTH_ACCURACY, Metric.AVERAGE_ACCURACY}
+        return self in {
+            Metric.ACCURACY,
+            Metric.WORST_TENTH_ACCURACY,
+            Metric.WORST_HEAD_ACCURACY,
+            Metric.AVERAGE_ACCURACY,
+        }
 
 
 class Scope(StrEnum):
@@ -267,4 +339,6 @@ def measurable(task: Task, metric: Metric) -> str | None:
         return f"{metric} needs a continual task; set task.continual or choose another metric"
     if metric is Metric.WORST_TENTH_ACCURACY and task.clients < 20:
         return f"WorstTenthAccuracy needs at least 20 clients and task.clients is {task.clients}; raise it or choose Accuracy"
+    if metric is Metric.WORST_HEAD_ACCURACY and len(task.heads) < 2:
+        return "WorstHeadAccuracy needs a task of several heads; give task.heads at least two or choose Accuracy"
     return None

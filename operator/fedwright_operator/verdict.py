@@ -11,10 +11,11 @@ from fedwright_crds.documents import Comparison, Decision
 from fedwright_crds.meta import Condition
 from fedwright_crds.request import FLStrategyRequest, RequestPhase
 
-SHARES = {"Accuracy", "WorstTenthAccuracy", "AverageAccuracy", "MembershipTpr"}
+SHARES = {"Accuracy", "WorstTenthAccuracy", "WorstHeadAccuracy", "AverageAccuracy", "MembershipTpr"}
 UNITS = {
     "Accuracy": "accuracy",
     "WorstTenthAccuracy": "accuracy of the worst tenth of the clients",
+    "WorstHeadAccuracy": "accuracy of the worst head",
     "AverageAccuracy": "average accuracy over the tasks",
     "Loss": "loss",
     "Forgetting": "forgetting",

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from fedwright_crds.task import Architecture, ModelSpec
-from fedwright_federation.algorithm import Frame, Tensors, Tree
+from fedwright_federation.algorithm import CLASSES, Frame, Tensors, Tree
 from fedwright_federation.models import Cnn, Mlp, build_model
 from fedwright_federation.models.sequential import Sequential
 
@@ -89,7 +89,10 @@ def test_a_thinner_or_shallower_tree_is_a_thinner_or_shallower_model(model: Sequ
     tree, x = model.init(0), images(5, 64)
     frame = Frame(
         {
-            key: tuple(np.arange(n // 2 if group else n) for n, group in zip(v.shape, model.axes(key), strict=True))
+            key: tuple(
+                np.arange(n // 2 if group not in {None, CLASSES} else n)
+                for n, group in zip(v.shape, model.axes(key), strict=True)
+            )
             for key, v in tree.items()
         }
     )

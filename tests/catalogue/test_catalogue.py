@@ -13,7 +13,7 @@ import pytest
 from fedwright_agents.catalogue_mind.code import code
 from fedwright_crds.documents import CodeInput
 from fedwright_crds.task import Architecture, Data, DataSource, ModelSpec, Task
-from fedwright_federation.algorithm import Strategy, check
+from fedwright_federation.algorithm import Heads, Strategy, check, on_heads
 from fedwright_federation.algorithm.legality import Unit
 from fedwright_federation.candidates.loader import load_strategy
 from fedwright_federation.catalogue import (
@@ -95,8 +95,8 @@ def test_a_models_capabilities_are_known_without_building_it(spec: ModelSpec) ->
 
 
 @pytest.mark.parametrize("unit", [None, Unit.CLIENT, Unit.EXAMPLE])
-@pytest.mark.parametrize("spec", [DEEP, LINEAR])
-def test_the_datas_rules_speak_as_the_algorithms_do(spec: ModelSpec, unit: Unit | None) -> None:
+@pytest.mark.parametrize(("spec", "heads"), [(DEEP, 1), (LINEAR, 1), (DEEP, 3)])
+def test_the_datas_rules_speak_as_the_algorithms_do(spec: ModelSpec, heads: int, unit: Unit | None) -> None:
     """On every pair of methods: each legal and each illegal composition is known as such, by the same rules."""
     model = build_model(spec, (8, 8), 10)
     asked = None if unit is None else _Privacy(unit)
@@ -106,8 +106,8 @@ def test_the_datas_rules_speak_as_the_algorithms_do(spec: ModelSpec, unit: Unit 
             composition = compose(KNOWN, *(KNOWN.method(one).parts for one in pair))
         except PartsClashError:
             continue
-        found = check(strategy_of(composition), model, asked)
-        told = composition.objections(spec, unit)
+        found = check(on_heads(strategy_of(composition), Heads((4,) * heads)), model, asked)
+        told = composition.objections(spec, unit, heads)
         assert {(one.rule, one.fatal) for one in told} == {(one.rule, one.fatal) for one in found}, pair
         refused += any(one.fatal for one in found)
     assert refused > 5

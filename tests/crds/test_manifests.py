@@ -34,6 +34,20 @@ def test_a_mistake_gets_one_line_with_the_field_and_the_mend(wrong: Wrong) -> No
     assert line.partition(": ")[2] == wrong.message
 
 
+@pytest.mark.parametrize(
+    ("groups", "message"),
+    [
+        ([[0, 1]], "groups of odd leave one class; make at least two groups"),
+        ([[0, 1], [1, 2]], "groups of odd hold 0, 1, 1, 2; put each class of the data, from 0, into exactly one group"),
+        ([[1], [2]], "groups of odd hold 1, 2; put each class of the data, from 0, into exactly one group"),
+    ],
+    ids=["one group", "a class twice", "a class left out"],
+)
+def test_groups_that_are_no_grouping_are_refused(groups: list[list[int]], message: str) -> None:
+    line = refused(yaml.safe_dump(with_field(GOOD, "spec.task.heads", [{"name": "odd", "groups": groups}])))
+    assert line.partition(": ")[2] == f"spec.task.heads[0].{message}"
+
+
 def test_all_mistakes_are_told_at_once_in_their_lines() -> None:
     text = HEAD + "spec:\n  goal: ''\n  task:\n    data: {source: Digits}\n    clients: many\n  serach: {}\n"
     assert refused(text).splitlines() == [

@@ -8,7 +8,7 @@ import pytest
 import torch
 from federations import Net, accuracy, batches, by_label, digits, federate, final, prepare, same, spec, tensors, tiny
 
-from fedwright_federation.algorithm import ClientInfo, CrossEntropy, IllegalStrategyError, Tree, require_legal
+from fedwright_federation.algorithm import CLASSES, ClientInfo, CrossEntropy, IllegalStrategyError, Tree, require_legal
 from fedwright_federation.models import Cnn, Mlp
 from fedwright_federation.parts.weighting import Uniform
 from fedwright_federation.parts.widths import MaskedCrossEntropy, WidthSlices
@@ -44,7 +44,8 @@ def test_slices_are_prefixes_of_hidden_axes_and_nest(model: Mlp | Cnn) -> None:
         cut[rate] = frame.down(x)
     for key, value in x.items():
         expected = tuple(
-            math.ceil(size / 2) if group else size for size, group in zip(value.shape, model.axes(key), strict=True)
+            math.ceil(size / 2) if group not in {None, CLASSES} else size
+            for size, group in zip(value.shape, model.axes(key), strict=True)
         )
         assert cut[0.5][key].shape == expected
         assert np.array_equal(cut[0.5][key], value[tuple(slice(n) for n in expected)])

@@ -129,6 +129,18 @@ WRONG = {
         "spec.task.training.rounds is 3, fewer than continual.tasks; raise rounds to at least 5",
         "spec.task.training.rounds",
     ),
+    "more heads than clients": Wrong(
+        TASK,
+        {"data": {"source": "Digits"}, "clients": 2, "heads": [{"name": "a"}, {"name": "b"}, {"name": "c"}]},
+        "spec.task.heads are 3 and clients 2, but each head needs a client; raise clients or remove heads",
+        "spec.task.heads",
+    ),
+    "one name for two heads": Wrong(
+        f"{TASK}.heads",
+        [{"name": "parity", "groups": [[0, 2], [1, 3]]}, {"name": "parity"}],
+        "spec.task.heads has the name parity twice; rename one",
+        "spec.task.heads",
+    ),
     "nobody takes part": Wrong(
         f"{TASK}.training",
         {"participation": 0.01},
@@ -171,6 +183,13 @@ WRONG = {
         "spec.constraints[0].metric: WorstTenthAccuracy needs at least 20 clients and task.clients is 12; "
         "raise it or choose Accuracy",
         "spec.constraints",
+    ),
+    "the worst of one head": Wrong(
+        "spec.objective",
+        {"metric": "WorstHeadAccuracy"},
+        "spec.objective.metric: WorstHeadAccuracy needs a task of several heads; "
+        "give task.heads at least two or choose Accuracy",
+        "spec.objective.metric",
     ),
     "a target without its metric": Wrong(
         "spec.objective",

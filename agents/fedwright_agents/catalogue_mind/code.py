@@ -21,7 +21,7 @@ def code(asked: CodeInput) -> CodeOutput:
 def write(known: Catalogue, composition: Composition, asked: CodeInput) -> CodeOutput:
     """Code of this composition for this candidate, or the rule that forbids it."""
     unit = str(asked.privacy.unit) if asked.privacy else None
-    fatal = [one for one in composition.objections(asked.model, unit) if one.fatal]
+    fatal = [one for one in composition.objections(asked.model, unit, len(asked.task.heads)) if one.fatal]
     if fatal:
         return CodeOutput(cannot=f"[{fatal[0].rule}] {fatal[0].reason}")
     name = label(known, asked.method, asked.parts)

@@ -76,11 +76,11 @@ def _legal_without(composition: Composition, added: list[str], asked: DebugInput
     """The composition less one part, an added one before a method's own; None if none will do."""
     order = asked.code_input
     unit = str(order.privacy.unit) if order.privacy else None
-    if composition.legal(order.model, unit):
+    if composition.legal(order.model, unit, len(order.task.heads)):
         return None
     for name in [*reversed(added), *reversed(composition.parts)]:
         rest = compose(composition.catalogue, [part for part in composition.parts if part != name])
-        if rest.legal(order.model, unit) and _whole(rest):
+        if rest.legal(order.model, unit, len(order.task.heads)) and _whole(rest):
             return rest
     return None
 

@@ -126,7 +126,7 @@ def _correctness(desk: Desk, composition: Composition, proposal: Idea) -> tuple[
     """Whether it may run, what it promises here, and how its parts did."""
     at, mind = desk.situation, desk.temperament
     unit = str(at.spec.privacy.unit) if at.spec.privacy else None
-    objections = composition.objections(at.model, unit)
+    objections = composition.objections(at.model, unit, len(at.spec.task.heads))
     fatal = [one for one in objections if one.fatal]
     if fatal:
         return 0.0, f"[{fatal[0].rule}] {fatal[0].reason}"

@@ -1,7 +1,8 @@
 """The algorithm interface: parts that compose into a strategy. It knows no method, no task and no way to run one."""
 
+from fedwright_federation.algorithm.heads import Heads, OwnHead, on_heads
 from fedwright_federation.algorithm.legality import IllegalStrategyError, Refusal, check, require_legal
-from fedwright_federation.algorithm.model import Model, Out, Role, Tensors
+from fedwright_federation.algorithm.model import CLASSES, Model, Out, Role, Tensors, outputs
 from fedwright_federation.algorithm.neutral import (
     BySamples,
     CrossEntropy,
@@ -50,6 +51,7 @@ from fedwright_federation.algorithm.strategy import ClashError, Hyperparameters,
 from fedwright_federation.algorithm.tree import Array, Arrays, Frame, Mask, Named, Tree
 
 __all__ = [
+    "CLASSES",
     "Aggregate",
     "Array",
     "Arrays",
@@ -65,6 +67,7 @@ __all__ = [
     "Frame",
     "GlobalModel",
     "GradientTerm",
+    "Heads",
     "Hyperparameters",
     "IllegalStrategyError",
     "LocalJob",
@@ -77,6 +80,7 @@ __all__ = [
     "Named",
     "NoFinish",
     "Out",
+    "OwnHead",
     "Part",
     "Phase",
     "Probe",
@@ -107,5 +111,7 @@ __all__ = [
     "Whole",
     "check",
     "compose",
+    "on_heads",
+    "outputs",
     "require_legal",
 ]

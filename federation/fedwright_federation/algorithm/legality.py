@@ -22,6 +22,7 @@ order-statistic        a combiner that is not linear (median, trimmed mean, Krum
 client-state           something is remembered at the client
 frames                 clients hold different coordinates; rank-frames: slices the rank of a factorisation
 fresh-frames           the coordinates change from round to round
+heads                  the task has several heads, and clients hold the outputs of their own alone
 private-keys           some keys never leave the client; private-norm, private-head: which
 factorised             weights are products of factors
 batch-statistics       refreshes running statistics at the server (sBN)
@@ -30,6 +31,7 @@ payload                sends something beside the update
 synthetic-data         sends data
 global-head            reads the downloaded head in the local objective (MOON, FedMLB)
 measures-data          sends figures about the client's samples
+head-norms             compares clients by gradients at their heads
 batch-coupled          a loss term that mixes the examples of a batch
 changes-down           (derived) downloads carry the model's encoded change
 one-by-one             (derived) a client-side part takes no cohort axis
@@ -144,7 +146,8 @@ RULES: tuple[Rule, ...] = (
     _rule(
         "control-frames",
         "control-variates frames",
-        "control variates of clients that hold different coordinates have no common mean; use the whole model",
+        "control variates of clients that hold different coordinates have no common mean; use the whole model, or a task "
+        "with one head",
     ),
     _rule(
         "state-of-changing-shape",
@@ -168,6 +171,18 @@ RULES: tuple[Rule, ...] = (
     ),
     _rule(
         "order-statistic-frames",
+    _rule(
+        "synthetic-heads",
+        "synthetic-data heads",
+        "the server trains on samples of all clients, and their labels do not say to which head they belong; send updates, "
+        "or give the task one head",
+    ),
+    _rule(
+        "norms-of-heads",
+        "head-norms heads",
+        "gradients at different heads have different norms whatever the data, so clean clients would be taken for noisy; "
+        "use BySamples or Uniform weighting",
+    ),
         "order-statistic frames",
         "an order statistic over coordinates that few clients hold is one client's word; use WeightedMean",
     ),
@@ -230,7 +245,12 @@ PRIVACY_RULES: dict[str, tuple[Rule, ...]] = {
             "a sum of clipped updates has one weight for all; use BySamples or Uniform",
         ),
         _rule("private-combiner", "order-statistic", "only the noisy sum of the updates is known, never a single one"),
-        _rule("private-frames", "frames", "the noisy sum has one denominator for all coordinates; use the whole model"),
+        _rule(
+            "private-frames",
+            "frames",
+            "the noisy sum has one denominator for all coordinates; use the whole model",
+            unless="heads",
+        ),
         _rule(
             "private-selection",
             "own-selection",

@@ -4,7 +4,7 @@ Every array may carry one leading cohort axis, [K, ...] instead of [...]: K inde
 """
 
 from collections.abc import Mapping
-from typing import Literal, NamedTuple, Protocol, TypeAlias
+from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
 from torch import Tensor
 
@@ -13,6 +13,10 @@ from fedwright_federation.algorithm.tree import Tree
 Tensors: TypeAlias = dict[str, Tensor]
 Role: TypeAlias = Literal["body", "head", "bn_affine", "bn_stat", "exit", "projection", "factor", "teacher"]
 """What a key is for. `bn_stat` marks running statistics: no gradient reaches them, and no codec or server optimizer may."""
+
+
+CLASSES = "classes"
+"""The group of the axes that run over a model's outputs."""
 
 
 class Out(NamedTuple):
@@ -61,8 +65,14 @@ class Model(Protocol):
         ...
 
     def axes(self, key: str) -> tuple[str | None, ...]:
-        """For each axis of a key's array the hidden group that it runs over, None for inputs, classes and kernels.
+        """For each axis of a key's array the hidden group that it runs over, `CLASSES`, or None for inputs and kernels.
 
         Axes of one group are sliced together, so that a narrower model stays consistent.
         """
         ...
+
+
+def outputs(model: Model, tree: Mapping[str, Any]) -> int:
+    """How many classes a client's part of the model tells apart. Arrays of `tree` have no cohort axis."""
+    found = ((model.axes(key), value.shape) for key, value in tree.items())
+    return next((int(shape[axes.index(CLASSES)]) for axes, shape in found if CLASSES in axes), model.classes)

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from fedwright_crds.documents import CandidateCode, CheckFailure, Contract
-from fedwright_federation.algorithm import Model, Raw, Strategy, check
+from fedwright_federation.algorithm import Heads, Model, Raw, Strategy, check, on_heads
 from fedwright_federation.algorithm.tree import finite
 from fedwright_federation.candidates.failures import CandidateError, blame, describe, failure
 from fedwright_federation.candidates.loader import load_strategy
@@ -51,11 +51,13 @@ class Subject:
     def __init__(self, code: CandidateCode, contract: Contract) -> None:
         self.code, self.contract = code, contract
         self.model: Model = build_model(contract.model, contract.input_shape, contract.classes)
-        self.rehearsal: Rehearsal = rehearsal(contract, self.model)
+        self.heads = Heads(contract.task.outputs(contract.classes))
+        self.rehearsal: Rehearsal = rehearsal(contract, self.model, self.heads)
 
     def build(self, hyperparameters: Mapping[str, float] | None = None) -> Strategy:
         """From freshly imported code, so that nothing is remembered in a module."""
-        return load_strategy(self.code, self.contract.hyperparameters if hyperparameters is None else hyperparameters)
+        asked = self.contract.hyperparameters if hyperparameters is None else hyperparameters
+        return on_heads(load_strategy(self.code, asked), self.heads)
 
     @cached_property
     def strategy(self) -> Strategy:
@@ -152,11 +154,12 @@ def predicts(subject: Subject) -> None:
     """Every client's judged model gives finite logits, one a class."""
     model, strategy = subject.strategy.view.model(subject.model), subject.strategy
     for client, shard in enumerate(subject.rehearsal.shards):
-        tree = {**subject.run.checkpoint.model, **subject.run.checkpoint.personal.get(client, {})}
+        whole = subject.heads.own(model, subject.run.checkpoint.model, client)
+        tree = {**whole, **subject.run.checkpoint.personal.get(client, {})}
         with torch.no_grad():
             tensors = {key: torch.from_numpy(value) for key, value in tree.items()}
             logits = strategy.evaluation.logits(model.forward(tensors, torch.from_numpy(shard.x), train=False))
-        wanted = (len(shard.y), subject.contract.classes)
+        wanted = (len(shard.y), subject.heads.count(client))
         if tuple(logits.shape) != wanted:
             raise _fail("Prediction", f"logits have shape {tuple(logits.shape)}, not {wanted}")
         if not bool(torch.isfinite(logits).all()):

@@ -40,6 +40,7 @@ def _of_data(facts: DataFacts, task: Task) -> dict[Circumstance, float]:
         if task.feature_shift or facts.label_skew < NEGLIGIBLE
         else 0.0,
         Circumstance.LABEL_NOISE: 1.0 if task.label_noise else 0.0,
+        Circumstance.MULTI_TASK: 1.0 if len(task.heads) > 1 else 0.0,
         Circumstance.CONTINUAL: 1.0 if task.continual else 0.0,
         Circumstance.SINGLE_LABEL: _share(label == 1 for label in facts.labels_per_client),
         Circumstance.UNEQUAL_WORK: uneven if by_epochs else 0.0,

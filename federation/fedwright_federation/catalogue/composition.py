@@ -53,8 +53,8 @@ class Composition:
     def of(self, slot: str) -> tuple[str, ...]:
         return tuple(name for name in self.parts if self.catalogue.part(name).slot == slot)
 
-    def objections(self, model: ModelSpec, privacy_unit: str | None = None) -> list[Objection]:
-        """What is wrong with it on this model; the algorithm's own `check`, from data."""
+    def objections(self, model: ModelSpec, privacy_unit: str | None = None, heads: int = 1) -> list[Objection]:
+        """What is wrong with it on this model, and on a task with so many heads; the algorithm's own `check`, from data."""
         able = capabilities(model)
         views = [(name, self.catalogue.part(name)) for name in self.of("view")]
         missing = [one for name, part in views for one in _missing(name, part, able)]
@@ -65,6 +65,7 @@ class Composition:
         others = zip(self.parts, self.entries, strict=True)
         missing = [one for name, part in others if part.slot != "view" for one in _missing(name, part, able)]
         facts = self.features | self._derived | {f"model:{capability}" for capability in able}
+        facts |= {"frames", "heads"} if heads > 1 else set()
         broken = [rule for rule in self.catalogue.rules if _applies(rule, facts, privacy_unit)]
         return missing + [Objection(rule.name, rule.reason, rule.fatal) for rule in broken]
 
@@ -75,8 +76,8 @@ class Composition:
         alone = {"one-by-one"} if not all(part.cohort for part in self.entries) else set()
         return frozenset(changes | alone)
 
-    def legal(self, model: ModelSpec, privacy_unit: str | None = None) -> bool:
-        return not any(objection.fatal for objection in self.objections(model, privacy_unit))
+    def legal(self, model: ModelSpec, privacy_unit: str | None = None, heads: int = 1) -> bool:
+        return not any(objection.fatal for objection in self.objections(model, privacy_unit, heads))
 
 
 def _missing(name: str, part: PartEntry, able: frozenset[str]) -> list[Objection]:

@@ -29,6 +29,7 @@ class Circumstance(StrEnum):
     PRIVACY = "Privacy"
     CONTINUAL = "Continual"
     LABEL_NOISE = "LabelNoise"
+    MULTI_TASK = "MultiTask"
     FEW_ROUNDS = "FewRounds"
     SPARSE_GRADIENTS = "SparseGradients"
     # and what speaks against a method

@@ -46,7 +46,7 @@ def _match(catalogue: Catalogue, method: Method, spec: RequestSpec, model: Model
 def excluded(composition: Composition, spec: RequestSpec, model: ModelSpec) -> str:
     """The first rule that forbids it under this request, or nothing."""
     unit = str(spec.privacy.unit) if spec.privacy else None
-    fatal = [objection for objection in composition.objections(model, unit) if objection.fatal]
+    fatal = [objection for objection in composition.objections(model, unit, len(spec.task.heads)) if objection.fatal]
     return fatal[0].reason if fatal else ""
 
 

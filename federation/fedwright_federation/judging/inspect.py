@@ -33,23 +33,24 @@ def main(argv: Sequence[str]) -> int:
 def facts_of(data: TaskData) -> DataFacts:
     """Sizes and proportions of the training rows."""
     rows = [data.rows(TRAIN, client) for client in range(data.task.clients)]
-    counts = np.stack([np.bincount(data.y[held], minlength=data.classes) for held in rows])
+    counts = np.stack([np.bincount(data.output[held], minlength=data.classes) for held in rows])
     return DataFacts(
         samples=len(data.y),
         classes=data.classes,
         input_shape=data.input_shape,
         train_samples_per_client=tuple(len(held) for held in rows),
         labels_per_client=tuple(int((line > 0).sum()) for line in counts),
-        label_skew=_label_skew(counts),
+        label_skew=_label_skew(counts, len(data.heads.outputs)),
         feature_shift=_feature_shift(data.x.reshape(len(data.x), -1), rows),
     )
 
 
-def _label_skew(counts: NDArray[np.int64]) -> float:
-    """Mean total-variation distance of the clients' label distributions from that of all."""
-    everyone = counts.sum(0) / counts.sum()
-    own = counts / counts.sum(1, keepdims=True)
-    return float(0.5 * np.abs(own - everyone).sum(1).mean())
+def _label_skew(counts: NDArray[np.int64], heads: int) -> float:
+    """Mean total-variation distance of the clients' label distributions from that of all clients with the same head."""
+    together = np.stack([counts[head::heads].sum(0) for head in range(heads)])
+    own, everyone = (table / table.sum(1, keepdims=True) for table in (counts, together))
+    peers = everyone[np.arange(len(counts)) % heads]
+    return float(0.5 * np.abs(own - peers).sum(1).mean())
 
 
 def _feature_shift(x: NDArray[np.float32], rows: Sequence[NDArray[np.intp]]) -> float:

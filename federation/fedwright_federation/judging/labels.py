@@ -14,6 +14,7 @@ class Labels:
     """All [n], in the order of the inputs."""
 
     y: NDArray[np.int64]
+    """Which of the outputs of all heads is the true one."""
     client: NDArray[np.int64]
     role: NDArray[np.int8]
     stage: NDArray[np.int16]

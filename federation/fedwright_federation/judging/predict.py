@@ -6,6 +6,7 @@ only where its strategy changes the model or answers with something other than i
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from fedwright_crds.box import Box
 from fedwright_crds.documents import CandidateCode, JudgeSpec
 from fedwright_crds.judging_work import evaluated_rounds
-from fedwright_federation.algorithm import Evaluation, Model, Tree
+from fedwright_federation.algorithm import Evaluation, Heads, Model, Tree
 from fedwright_federation.algorithm.neutral import GlobalModel
 from fedwright_federation.algorithm.tree import size
 from fedwright_federation.candidates.loader import load_strategy
@@ -48,12 +49,22 @@ def main(argv: Sequence[str]) -> int:
         print(error, file=sys.stderr)
         return 1
     to = folder(box.handover(predictions))
-    answers = [probabilities(model, evaluation, one.model, x) for one in checkpoints]
+    asked = Asked(x, client, Heads(spec.task.outputs(classes)))
+    answers = [by_head(model, evaluation, one, asked) for one in checkpoints]
     np.save(to / "global.npy", np.stack(answers))
     if any(one.personal for one in checkpoints):
-        own = [personal(model, evaluation, *given, x, client) for given in zip(checkpoints, answers, strict=True)]
+        own = [personal(model, evaluation, *given, asked) for given in zip(checkpoints, answers, strict=True)]
         np.save(to / "personal.npy", np.stack(own))
     return 0
+
+
+@dataclass(frozen=True)
+class Asked:
+    """x [n, ...], and whose each row is, client [n]. Answers give every class but those of the client's head nothing."""
+
+    x: Probabilities
+    client: NDArray[np.int64]
+    heads: Heads
 
 
 def _judged_by(box: Box, spec: JudgeSpec, plain: Model) -> tuple[Model, Evaluation]:
@@ -96,7 +107,7 @@ def _within(shape: tuple[int, ...], whole: tuple[int, ...]) -> bool:
 def probabilities(
     model: Model, evaluation: Evaluation, tree: Mapping[str, NDArray[np.float32]], x: Probabilities
 ) -> Probabilities:
-    """[n, classes] float32 in C order, each row summing to 1."""
+    """[n, classes of the tree] float32 in C order, each row summing to 1."""
     tensors = {key: torch.from_numpy(np.ascontiguousarray(value)) for key, value in tree.items()}
     with torch.no_grad():
         answers = [
@@ -109,20 +120,28 @@ def _parts(x: Probabilities) -> Iterator[torch.Tensor]:
     return (torch.from_numpy(x[i : i + _CHUNK]) for i in range(0, len(x), _CHUNK))
 
 
+def by_head(model: Model, evaluation: Evaluation, checkpoint: Checkpoint, asked: Asked) -> Probabilities:
+    """[n, classes]: each row by the global model with the head of its client."""
+    heads = asked.heads
+    answers = np.zeros((len(asked.x), sum(heads.outputs)), dtype=np.float32)
+    for head in range(len(heads.outputs)):
+        rows = np.flatnonzero(asked.client % len(heads.outputs) == head)
+        if len(rows):
+            tree = heads.own(model, checkpoint.model, head)
+            answers[np.ix_(rows, heads.span(head))] = probabilities(model, evaluation, tree, asked.x[rows])
+    return answers
+
+
 def personal(
-    model: Model,
-    evaluation: Evaluation,
-    checkpoint: Checkpoint,
-    answers: Probabilities,
-    x: Probabilities,
-    client: NDArray[np.int64],
+    model: Model, evaluation: Evaluation, checkpoint: Checkpoint, answers: Probabilities, asked: Asked
 ) -> Probabilities:
     """As `answers`, but each row by its own client's model."""
-    own = answers.copy()
+    own, heads = answers.copy(), asked.heads
     for owner, laid_over in checkpoint.personal.items():
-        rows = np.flatnonzero(client == owner)
+        rows = np.flatnonzero(asked.client == owner)
         if len(rows):
-            own[rows] = probabilities(model, evaluation, {**checkpoint.model, **laid_over}, x[rows])
+            tree = {**heads.own(model, checkpoint.model, owner), **laid_over}
+            own[np.ix_(rows, heads.span(owner))] = probabilities(model, evaluation, tree, asked.x[rows])
     return own
 
 

@@ -43,7 +43,10 @@ def write_shards(to: Path, spec: JudgeSpec, data: TaskData) -> None:
 
 
 def write_questions(inputs: Path, labels: Path, spec: JudgeSpec, data: TaskData) -> None:
-    """`inputs.npz`: x, client, classes. `labels.npz`: y, client, role, stage, and the twin's original by position, in the same order."""
+    """`inputs.npz`: x, client, classes. `labels.npz`: y (which of all outputs), client, role, stage, and the twin's original.
+
+    Both in one order; the original is named by its position.
+    """
     opened, closed = (TEST, SELECTION) if spec.split is Split.TEST else (SELECTION, TEST)
     rng = _secret(data, spec.seed)
     probes = matched(data, closed, rng) if spec.probe else Probes(np.zeros(0, np.intp), np.zeros(0, np.intp))
@@ -66,7 +69,7 @@ def write_questions(inputs: Path, labels: Path, spec: JudgeSpec, data: TaskData)
     )
     np.savez(
         labels / "labels.npz",
-        y=data.y[rows][order],
+        y=data.output[rows][order],
         client=data.client[rows][order],
         role=role[order],
         stage=data.stage[rows][order],

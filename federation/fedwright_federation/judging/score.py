@@ -17,7 +17,7 @@ from fedwright_crds.base import digest_of
 from fedwright_crds.box import Box
 from fedwright_crds.documents import CurvePoint, JudgeSpec, Score
 from fedwright_crds.judging_work import evaluated_rounds, stage_ends
-from fedwright_crds.task import Metric, Scope
+from fedwright_crds.task import Metric, Scope, Task
 from fedwright_crds.work import MIB
 from fedwright_federation.judging import measures
 from fedwright_federation.judging.declared import Declared
@@ -99,7 +99,7 @@ def _place(location: tuple[int | str, ...]) -> str:
 
 def scored(run: Run, spec: JudgeSpec, labels: Labels) -> Score:
     """Every figure that this task can give."""
-    questions = Questions.of(labels, spec.task.clients)
+    questions = Questions.of(labels, spec.task)
     found = probe({str(scope): answers[-1] for scope, answers in run.by_scope.items()}, labels)
     leaks = {Metric.MEMBERSHIP_AUC: found.auc, Metric.MEMBERSHIP_TPR: found.tpr_at_1_fpr} if found else {}
     metrics: dict[str, float] = {}
@@ -115,7 +115,7 @@ def scored(run: Run, spec: JudgeSpec, labels: Labels) -> Score:
         curve=_curve(run, questions),
         per_client=tuple(map(float, questions.by_client(own))),
         probe=found,
-        constant=bool(np.ptp(run.everyone[-1], axis=0).max() < CONSTANT),
+        constant=_constant(run.everyone[-1], labels.client % questions.heads),
         epsilon=run.declared.epsilon,
         predictions=digest_of(run.everyone.tobytes()),
     )
@@ -130,11 +130,13 @@ class Questions:
     client: NDArray[np.int64]
     stage: NDArray[np.int16]
     clients: int
+    heads: int
 
     @classmethod
-    def of(cls, labels: Labels, clients: int) -> "Questions":
+    def of(cls, labels: Labels, task: Task) -> "Questions":
         rows = labels.of(Role.JUDGED)
-        return cls(rows, labels.y[rows], labels.client[rows], labels.stage[rows], clients)
+        heads = max(1, len(task.heads))
+        return cls(rows, labels.y[rows], labels.client[rows], labels.stage[rows], task.clients, heads)
 
     def right(self, answers: Answers) -> NDArray[np.bool_]:
         """[m], from answers to all inputs."""
@@ -143,6 +145,13 @@ class Questions:
     def by_client(self, values: NDArray[np.generic]) -> NDArray[np.float64]:
         return measures.by_client(values, self.client, self.clients)
 
+    def by_head(self, values: NDArray[np.generic], scope: Scope) -> list[float]:
+        """The mean over each head's rows, or over its clients."""
+        if scope is Scope.PER_CLIENT:
+            own = self.by_client(values)
+            return [float(own[head :: self.heads].mean()) for head in range(self.heads)]
+        return [float(values[self.client % self.heads == head].mean()) for head in range(self.heads)]
+
     def mean(self, values: NDArray[np.generic], scope: Scope) -> float:
         """Over all rows together, or over clients."""
         return float(self.by_client(values).mean() if scope is Scope.PER_CLIENT else values.mean())
@@ -150,11 +159,18 @@ class Questions:
 
 def _quality(scope: Scope, answers: Answers, questions: Questions) -> dict[Metric, float]:
     right = questions.right(answers[-1])
+    worst = {Metric.WORST_HEAD_ACCURACY: min(questions.by_head(right, scope))} if questions.heads > 1 else {}
     return {
+        **worst,
         Metric.ACCURACY: questions.mean(right, scope),
         Metric.LOSS: questions.mean(measures.losses(answers[-1, questions.rows], questions.y), scope),
         Metric.WORST_TENTH_ACCURACY: measures.worst_tenth(questions.by_client(right)),
     }
+
+
+def _constant(answers: Answers, head: NDArray[np.int64]) -> bool:
+    """Whether no head's answers vary with the row."""
+    return all(bool(np.ptp(answers[head == one], axis=0).max() < CONSTANT) for one in np.unique(head))
 
 
 def _costs(said: Declared) -> dict[Metric, float]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from fedwright_crds.box import Box
 from fedwright_crds.documents import CandidateCode, JudgeSpec, ServerFacts
-from fedwright_federation.algorithm import Evaluation, Strategy, View
+from fedwright_federation.algorithm import Evaluation, Heads, Strategy, View, on_heads
 from fedwright_federation.candidates.loader import load_strategy
 from fedwright_federation.judging.declared import Declared
 from fedwright_federation.judging.programs import folder, judge_spec, write
@@ -31,8 +31,9 @@ def main(argv: Sequence[str]) -> int:
     facts = ServerFacts.model_validate_json((shards / "server.json").read_bytes())
     strategy = load_strategy(code, spec.hyperparameters)
     model = build_model(spec.model, facts.input_shape, facts.classes)
+    heads = Heads(spec.task.outputs(facts.classes))
     executor: Executor = "sequential" if spec.sequential else "cohort"
-    result = simulate(strategy, model, read_shards(shards, spec), run_of(spec), executor)
+    result = simulate(on_heads(strategy, heads), model, read_shards(shards, spec), run_of(spec), executor)
     for checkpoint in result.checkpoints:
         save_checkpoint(folder(box.handover("checkpoint")), checkpoint)
     write(box.handover("declared") / "declared.json", declared(result, strategy))

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fedwright_federation.algorithm.model import Out, Role, Tensors
+from fedwright_federation.algorithm.model import CLASSES, Out, Role, Tensors
 from fedwright_federation.algorithm.tree import Tree
 from fedwright_federation.models.layers import affine, batch_norm, convolve, norm_init, pool, uniform
 
@@ -170,7 +170,7 @@ class Cnn(Sequential):
         return affine(h.flatten(-3), tree["head.weight"].flatten(-3, -2), tree["head.bias"])
 
 
-def _groups(model: Sequential, key: str) -> tuple[str | None, str | None]:
-    """The hidden groups below and of a key's block; None for inputs and classes."""
+def _groups(model: Sequential, key: str) -> tuple[str | None, str]:
+    """The groups below and of a key's block: hidden ones, None for inputs, and classes."""
     k = model.block(key)
-    return (f"hidden.{k - 1}" if k else None), (f"hidden.{k}" if k < model.blocks else None)
+    return (f"hidden.{k - 1}" if k else None), (f"hidden.{k}" if k < model.blocks else CLASSES)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from fedwright_federation.algorithm import (
+    CLASSES,
     ClientInfo,
     Evaluation,
     Frame,
@@ -96,7 +97,7 @@ class WithExits(Surgery):
         if not key.startswith("exit."):
             return self.base.axes(key)
         (group,) = self.base.axes(f"body.{key.split('.')[1]}.bias")
-        return (group, None) if key.endswith(".weight") else (None,)
+        return (group, CLASSES) if key.endswith(".weight") else (CLASSES,)
 
 
 def _exit(tree: Tensors, k: int, features: Tensor) -> Tensor:

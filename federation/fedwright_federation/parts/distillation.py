@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from torch import Tensor
 
-from fedwright_federation.algorithm import Evaluation, LossTerm, Model, Out, Role, Step, Tensors, Tree, View
+from fedwright_federation.algorithm import CLASSES, Evaluation, LossTerm, Model, Out, Role, Step, Tensors, Tree, View
 from fedwright_federation.algorithm.neutral import cross_entropy
 from fedwright_federation.models.layers import uniform
 from fedwright_federation.models.sequential import Sequential
@@ -76,7 +76,9 @@ class WithTeacher(Surgery):
     def axes(self, key: str) -> tuple[str | None, ...]:
         if not key.startswith(PREFIX):
             return self.base.axes(key)
-        return (None, None) if key == ADAPTER else (None,) * len(self.teacher.axes(key.removeprefix(PREFIX)))
+        if key == ADAPTER:
+            return (None, None)
+        return tuple(group if group == CLASSES else None for group in self.teacher.axes(key.removeprefix(PREFIX)))
 
 
 @dataclass(frozen=True)

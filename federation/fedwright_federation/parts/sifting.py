@@ -79,7 +79,7 @@ class Sifted(Weighting):
 
     @property
     def features(self) -> frozenset[str]:
-        return self.base.features | {"client-weights"}
+        return self.base.features | {"client-weights", "head-norms"}
 
     def start(self, round: Round) -> Named:
         return self.base.start(round)

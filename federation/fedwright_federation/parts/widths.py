@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fedwright_federation.algorithm import (
+    CLASSES,
     ClientInfo,
     ClientState,
     Combiner,
@@ -29,6 +30,7 @@ from fedwright_federation.algorithm import (
     Tree,
     View,
     WeightedMean,
+    outputs,
 )
 from fedwright_federation.algorithm.neutral import cross_entropy
 from fedwright_federation.models.sequential import Sequential
@@ -75,7 +77,8 @@ class WidthSlices(View):
 
 def _window(model: Model, key: str, shape: tuple[int, ...], rate: float) -> tuple[NDArray[np.intp], ...]:
     kept = (
-        size if group is None else math.ceil(rate * size) for group, size in zip(model.axes(key), shape, strict=True)
+        size if group in {None, CLASSES} else math.ceil(rate * size)
+        for group, size in zip(model.axes(key), shape, strict=True)
     )
     return tuple(np.arange(size, dtype=np.intp) for size in kept)
 
@@ -98,7 +101,7 @@ class MaskedCrossEntropy(LossTerm):
 
 @dataclass(frozen=True)
 class LabelsHeld(Probe):
-    """Which classes the client holds samples of: `present`, [C], 0 or 1."""
+    """Which classes of its head the client holds samples of: `present`, [C], 0 or 1."""
 
     features = frozenset({"measures-data"})
 
@@ -107,8 +110,8 @@ class LabelsHeld(Probe):
         return "labels"
 
     def measure(self, model: Model, weights: Tensors, x: Tensor, y: Tensor) -> Tree:
-        del weights, x
-        present = torch.bincount(y, minlength=model.classes) > 0
+        del x
+        present = torch.bincount(y, minlength=outputs(model, weights)) > 0
         return {"present": present.numpy().astype(np.float32)}
 
 
@@ -148,15 +151,19 @@ def _owned(report: Report, model: Model) -> Report:
     labels = report.payload.get("labels")
     if labels is None or bool(labels["present"].all()):
         return report
-    present = labels["present"] > 0
-    mask: Mask = {
-        key: np.broadcast_to(present, value.shape) & _held(report, key)
-        if model.role(key) == "head"
-        else _held(report, key)
-        for key, value in report.update.items()
-    }
+    mask: Mask = {key: _held(report, key) for key in report.update}
+    heads = [key for key in mask if model.role(key) == "head"]
+    for key in heads:
+        mask[key] = mask[key] & _spread(labels["present"] > 0, mask[key])
     return replace(report, mask=mask)
 
 
 def _held(report: Report, key: str) -> NDArray[np.bool_]:
     return np.ones(report.update[key].shape, np.bool_) if report.mask is None else report.mask[key]
+def _spread(present: NDArray[np.bool_], held: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Of the client's classes over all outputs, [C], where `held` [..., C] are the coordinates that the client holds."""
+    everywhere = np.array(held.any(tuple(range(held.ndim - 1))))
+    everywhere[everywhere] = present
+    return everywhere
+
+

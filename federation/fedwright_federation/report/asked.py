@@ -34,6 +34,7 @@ def _data(task: Task) -> str:
         f"{task.label_noise.label_fraction:.0%} of the labels of {task.label_noise.client_fraction:.0%} of the clients wrong"
         if task.label_noise
         else "",
+        f"{len(task.heads)} heads in turn ({', '.join(head.name for head in task.heads)})" if task.heads else "",
         f"classes arrive in {task.continual.tasks} tasks" if task.continual else "",
     ]
     return ", ".join([str(task.data.source), _partition(task.partition), *filter(None, extras)])

@@ -50,6 +50,7 @@ class Unit:
 UNITS = {
     Metric.ACCURACY: Unit("accuracy", share=True),
     Metric.WORST_TENTH_ACCURACY: Unit("accuracy of the worst tenth of the clients", share=True),
+    Metric.WORST_HEAD_ACCURACY: Unit("accuracy of the worst head", share=True),
     Metric.LOSS: Unit("loss"),
     Metric.ROUNDS_TO_TARGET: Unit("rounds to the target"),
     Metric.UPLOAD_MEBIBYTES: Unit("upload", suffix=" MiB"),

@@ -18,6 +18,7 @@ import torch
 
 from fedwright_crds.box import Box
 from fedwright_crds.documents import CandidateCode, JudgeSpec, ServerFacts
+from fedwright_federation.algorithm.heads import Heads, on_heads
 from fedwright_federation.algorithm.model import Model
 from fedwright_federation.algorithm.strategy import Strategy
 from fedwright_federation.algorithm.tree import Tree
@@ -177,6 +178,7 @@ def main(argv: Sequence[str]) -> int:
     else:
         client = int(argv[1])
         model, shard = _own_data(box, spec, client)
+        strategy = on_heads(strategy, Heads(spec.task.outputs(model.classes)))
         attend(strategy, model, run, client, shard, channel, lambda r, own: channel.send(SERVER, r, encode_arrays(own)))
     channel.stream.close()
     return 0
@@ -185,6 +187,7 @@ def main(argv: Sequence[str]) -> int:
 def _serve(box: Box, spec: JudgeSpec, strategy: Strategy, run: RunSpec, channel: Channel) -> None:
     facts = ServerFacts.model_validate_json((box.received("shards") / "server.json").read_bytes())
     model, folder = build_model(spec.model, facts.input_shape, facts.classes), box.handover("federated")
+    strategy = on_heads(strategy, Heads(spec.task.outputs(facts.classes)))
 
     def keep(number: int, tree: Tree) -> None:
         save_tree(folder, "server", number, tree)

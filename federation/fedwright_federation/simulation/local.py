@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fedwright_federation.algorithm.model import Model, Tensors
+from fedwright_federation.algorithm.model import Model, Tensors, outputs
 from fedwright_federation.algorithm.parts import LocalPlan, Phase, Step
 from fedwright_federation.algorithm.strategy import Strategy
 from fedwright_federation.algorithm.tree import Named, Tree
@@ -111,7 +111,7 @@ class Job:
             name: self._stack([torch.tensor(task.plan.scalars[name]) for task in tasks])
             for name in tasks[0].plan.scalars
         }
-        self.present = self._stack([_present(task.y, model.classes) for task in tasks])
+        self.present = self._stack([_present(task.y, outputs(model, task.weights)) for task in tasks])
         self.x = tasks[0].x if len(tasks) == 1 else torch.cat([task.x for task in tasks])
         self.y = tasks[0].y if len(tasks) == 1 else torch.cat([task.y for task in tasks])
         self.rng = tasks[0].rng

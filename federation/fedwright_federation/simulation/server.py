@@ -26,6 +26,7 @@ from fedwright_federation.algorithm.tree import (
     subtract,
     unflatten,
     weighted_sum,
+    zeros_like,
 )
 from fedwright_federation.simulation.clock import Clock, available
 from fedwright_federation.simulation.messages import Download, Upload
@@ -232,10 +233,15 @@ class ServerRuntime:
         if all(self._frame(client, round) is None for client in self.clients):
             return None
         like = self._moving(self._state.x)
-        everyone = [self._mask(client, round) for client in self.clients]
-        cohort = [self._mask(report.client, round) for report in reports]
-        ones_c, ones_e = [1.0] * len(cohort), [1.0] * len(everyone)
-        counted, total = weighted_sum(cohort, ones_c), weighted_sum(everyone, ones_e)
+        counted, total = (
+            weighted_sum(masks, [1.0] * len(masks)) if masks else zeros_like(like)
+            for masks in (
+                [self._mask(report.client, round) for report in reports],
+                [self._mask(client, round) for client in self.clients],
+            )
+        )
+        if self._noise:
+            counted = scale(total, self.run.training.participation)
         return {key: (counted[key], total[key]) for key in like}
 
     def _mask(self, client: int, round: Round) -> Tree:
@@ -277,7 +283,11 @@ class ServerRuntime:
         updates = [{**report.update, **tree} for report, tree in zip(reports, moved, strict=True)]
         expected = self.run.training.participation * self.run.clients
         rng = stream(self.run.seed, "noise", round.number, salt=self.run.secret)
-        mean = noisy_mean(updates, like, self.run.privacy, self._noise, expected, rng)
+        mean = noisy_mean(updates, like, self.run.privacy, self._noise, self._expected, rng)
+        if (holders := self._holders(reports, round)) is not None:
+            population = np.float32(self.run.clients)
+            held = {key: np.maximum(holding, np.float32(1)) for key, (_, holding) in holders.items()}
+            mean |= {key: np.asarray(mean[key] * population / holding, np.float32) for key, holding in held.items()}
         return self._moving(mean), pick(mean, self.statistics)
 
     def _epsilon(self, number: int) -> float | None:

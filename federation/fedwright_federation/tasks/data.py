@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from fedwright_crds.judging_work import stage_of
 from fedwright_crds.task import Task
+from fedwright_federation.algorithm.heads import Heads
+from fedwright_federation.tasks.heads import heads_of, labels_of
 from fedwright_federation.tasks.partition import owners
 from fedwright_federation.tasks.sources import load_raw
 from fedwright_federation.tasks.splits import SELECTION, TEST, TRAIN, split_tags
@@ -26,19 +28,30 @@ class Samples(NamedTuple):
 
 @dataclass(frozen=True)
 class TaskData:
-    """All arrays run over the same rows. Only `client`, `x` (feature shift) and `taught` depend on the run's seed."""
+    """All arrays run over the same rows. Only `client`, and what follows from it, depend on the run's seed."""
 
     task: Task
-    classes: int
+    heads: Heads
     x: NDArray[np.float32]
     y: NDArray[np.int64]
-    """True labels."""
+    """True labels, in the classes of the owner's head."""
     taught: NDArray[np.int64]
     """Labels as training sees them: `y`, less what label noise has replaced."""
     client: NDArray[np.int64]
     """The row's owner; -1 for rows that belong to no client."""
     split: NDArray[np.int8]
     stage: NDArray[np.int16]
+
+    @property
+    def classes(self) -> int:
+        """Of all heads together: a model's outputs."""
+        return sum(self.heads.outputs)
+
+    @property
+    def output(self) -> NDArray[np.int64]:
+        """[n], which of the model's outputs is the true one."""
+        first = np.array([self.heads.first(client) for client in range(len(self.heads.outputs))])
+        return np.asarray(self.y + first[self.client % len(first)])
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -64,16 +77,18 @@ def load_task(task: Task, seed: int) -> TaskData:
     raw = load_raw(task.data, task.clients)
     split = split_tags(raw.y, raw.client)
     client = owners(task, raw, split, seed)
-    x, taught = raw.x, raw.y
+    heads = heads_of(task, raw.classes)
+    y = labels_of(task, heads, raw.y, client)
+    x, taught = raw.x, y
     if task.feature_shift:
         x = shifted(x, client, task.feature_shift, task.clients, seed)
     if task.label_noise:
-        taught = mislabelled(raw.y, client, split, task.label_noise, task.clients, raw.classes, seed)
+        taught = mislabelled(y, client, split, task.label_noise, task.clients, heads, seed)
     return TaskData(
         task=task,
-        classes=raw.classes,
+        heads=heads,
         x=x,
-        y=raw.y,
+        y=y,
         taught=taught,
         client=client,
         split=split,

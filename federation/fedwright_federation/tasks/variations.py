@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedwright_crds.task import Continual, FeatureShift, LabelNoise
+from fedwright_federation.algorithm.heads import Heads
 from fedwright_federation.simulation.seeds import stream
 from fedwright_federation.tasks.problems import BadInputError
 from fedwright_federation.tasks.splits import TRAIN
@@ -28,15 +29,16 @@ def mislabelled(
     tags: NDArray[np.int8],
     noise: LabelNoise,
     clients: int,
-    classes: int,
+    heads: Heads,
     seed: int,
 ) -> NDArray[np.int64]:
-    """Labels as they are taught: of some clients' training rows a share has another class, drawn evenly."""
+    """Labels as they are taught: of some clients' training rows a share has another class of the head, drawn evenly."""
     rng = stream(seed, "label-noise")
     taught = y.copy()
     for client in rng.permutation(clients)[: round(noise.client_fraction * clients)]:
         rows = np.flatnonzero((owner == client) & (tags == TRAIN))
         wrong = rng.permutation(rows)[: round(noise.label_fraction * len(rows))]
+        classes = heads.count(int(client))
         taught[wrong] = (y[wrong] + rng.integers(1, classes, len(wrong))) % classes
     return taught
 

@@ -93,7 +93,8 @@ class Visit:
             **{key: v.astype(np.float32, copy=False) for key, v in download.model.items()},
         }
         own = self.runtime.personal(self.client, whole, self.data.train, self.memory, number)
-        return measure(self.setup.strategy, self.runtime.model, {**whole, **own}, self.data.held_out)
+        model = self.setup.heads.own(self.runtime.model, whole, self.client.id)
+        return measure(self.setup.strategy, self.runtime.model, {**model, **own}, self.data.held_out)
 
 
 def _client(config: Mapping[str, object], data: NodeData) -> ClientInfo:

@@ -16,6 +16,8 @@ from fedwright_federation.packaging.files import read_arrays
 from fedwright_federation.simulation.run import Shard
 from fedwright_federation.simulation.seeds import stream
 
+from .settings import heads_of
+
 HELD_OUT = 5
 """One row in that many."""
 
@@ -35,15 +37,17 @@ class NodeData:
 def load(config: Mapping[str, object], settings: PackageInput) -> NodeData:
     """By `data-entry-point`, module:function without arguments, or `data-path`; both give x [n, ...] and y [n].
 
-    They may also give `x_test` and `y_test`. Raises NodeDataError, FileNotFoundError, or what the function raises.
+    They may also give `x_test` and `y_test`. Labels are those of the node's own head. Raises NodeDataError, FileNotFoundError,
+    or what the function raises.
     """
     source = str(config.get("data-entry-point") or config["data-path"])
     arrays = _called(source) if "data-entry-point" in config else read_arrays(Path(source))
     if "x" not in arrays or "y" not in arrays:
         raise NodeDataError(f"{source} gives {sorted(arrays)}; it must give x and y")
-    everything = _shard(arrays["x"], arrays["y"], settings, source)
+    classes = heads_of(settings).count(int(str(config["partition-id"])))
+    everything = _shard(arrays["x"], arrays["y"], settings, classes, source)
     if "x_test" in arrays and "y_test" in arrays:
-        return NodeData(everything, _shard(arrays["x_test"], arrays["y_test"], settings, source))
+        return NodeData(everything, _shard(arrays["x_test"], arrays["y_test"], settings, classes, source))
     order = stream(settings.seed, "held-out", 0, int(str(config["partition-id"]))).permutation(len(everything.y))
     kept, held = np.sort(order[len(order) // HELD_OUT :]), np.sort(order[: len(order) // HELD_OUT])
     return NodeData(*(Shard(everything.x[rows], everything.y[rows]) for rows in (kept, held)))
@@ -55,13 +59,13 @@ def _called(entry_point: str) -> Mapping[str, NDArray[np.generic]]:
     return given if isinstance(given, Mapping) else dict(zip(("x", "y"), given, strict=False))
 
 
-def _shard(x: object, y: object, settings: PackageInput, source: str) -> Shard:
+def _shard(x: object, y: object, settings: PackageInput, classes: int, source: str) -> Shard:
     rows, labels = np.asarray(x, dtype=np.float32), np.asarray(y, dtype=np.int64)
     if rows.shape != (len(labels), *settings.input_shape):
         wanted = ("n", *settings.input_shape)
         raise NodeDataError(f"{source}: x has shape {rows.shape} for {len(labels)} labels; the model takes {wanted}")
     if not np.isfinite(rows).all():
         raise NodeDataError(f"{source}: x holds values that are not finite; clean it")
-    if len(labels) and not (labels.min() >= 0 and labels.max() < settings.classes):
-        raise NodeDataError(f"{source}: labels must lie in 0..{settings.classes - 1}")
+    if len(labels) and not (labels.min() >= 0 and labels.max() < classes):
+        raise NodeDataError(f"{source}: labels must lie in 0..{classes - 1}")
     return Shard(rows, labels)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fedwright_crds.documents import PackageInput
-from fedwright_federation.algorithm import Strategy
+from fedwright_federation.algorithm import Heads, Strategy, on_heads
 from fedwright_federation.algorithm.model import Model
 from fedwright_federation.algorithm.parts import Training
 from fedwright_federation.models import build_model
@@ -24,6 +24,7 @@ class Setup:
     strategy: Strategy
     model: Model
     run: RunSpec
+    heads: Heads
 
 
 def read_settings() -> PackageInput:
@@ -34,6 +35,7 @@ def set_up(rounds: int, clients: int, folder: Path) -> Setup:
     """The winner, ready to run that many rounds on that many clients. `folder` is this side's for the job."""
     settings = read_settings()
     strategy = importlib.import_module("candidate.strategy").build(dict(settings.hyperparameters))
+    heads = heads_of(settings)
     given, private = settings.task.training, protection(settings)
     training = Training(
         rounds=rounds,
@@ -51,4 +53,9 @@ def set_up(rounds: int, clients: int, folder: Path) -> Setup:
         privacy=private,
         secret=secret_of(folder) if private else 0,
     )
-    return Setup(settings, strategy, build_model(settings.model, settings.input_shape, settings.classes), run)
+    model = build_model(settings.model, settings.input_shape, settings.classes)
+    return Setup(settings, on_heads(strategy, heads), model, run, heads)
+
+
+def heads_of(settings: PackageInput) -> Heads:
+    return Heads(settings.task.outputs(settings.classes))
