@@ -1,9 +1,9 @@
 """`flower-supernode` that looks for messages often, and that may come back at once after it was killed.
 
-Two things differ from the stock SuperNode. It naps shortly (see haste.py). And where a SuperLink refuses a node whose former
-life it still believes in, up to a minute after a SIGKILL, this one signs that life off with its own key before it connects,
-which also ends the wait of whoever sent it a message. Run as a program it takes `flower-supernode`'s flags and
-`--node-id-file`.
+Three things differ from the stock SuperNode. It naps shortly (see haste.py). Its answers stay in step with what it is
+asked, also when a run ends half-way (see turns.py). And where a SuperLink refuses a node whose former life it still believes
+in, up to a minute after a SIGKILL, this one signs that life off with its own key before it connects, which also ends the wait
+of whoever sent it a message. Run as a program it takes `flower-supernode`'s flags and `--node-id-file`.
 """
 
 import argparse
@@ -23,6 +23,7 @@ from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
 
 from fedwright_federation.flower.certificates import load_node_key
 from fedwright_federation.flower.haste import hasten_node, hasten_objects
+from fedwright_federation.flower.turns import keep_turns
 
 AGAIN_SECONDS = 0.25
 AWAY_SECONDS = 30.0
@@ -69,6 +70,7 @@ def serve(flags: Sequence[str], link: Link, node_id: int | None) -> None:
         sign_off(link, node_id)
     hasten_objects()
     hasten_node()
+    keep_turns()
     sys.argv = [
         "flower-supernode",
         *flags,
