@@ -10,7 +10,7 @@ import importlib
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,7 @@ from flwr.common.constant import SubStatus
 from flwr.proto.runtime_pb2 import PushTaskOutputRequest
 from flwr.supercore.auth import load_superexec_auth_secret
 from flwr.supercore.constant import TaskType
+from flwr.supercore.exit.exit_handler import registered_exit_handlers
 from flwr.supercore.interceptors import RuntimeTokenHttpInterceptor, RuntimeVersionHttpInterceptor
 from flwr.supercore.logger import mirror_output_to_queue
 from flwr.supercore.runtime import RuntimeHttpClient
@@ -61,7 +62,7 @@ class ForkExecutor(SubprocessExecutor):
         if spec.task_type not in bodies:
             return LaunchResult.failed(f"this executor runs no {spec.task_type}")
         body = bodies[spec.task_type]
-        self._running[spawn(spec.task_type, lambda: body(spec))] = spec
+        self._running[spawn(spec.task_type, lambda: _on_its_own(body, spec))] = spec
         return LaunchResult.accepted()
 
     def reconcile(self) -> None:
@@ -91,6 +92,12 @@ def serve(endpoint: Endpoint) -> None:
         root_certificates_path=str(endpoint.authority) if endpoint.authority else None,
         superexec_auth_secret=load_superexec_auth_secret(secret_file=str(endpoint.secret)),
     )
+
+
+def _on_its_own(body: Callable[[ExecutionSpec], None], spec: ExecutionSpec) -> None:
+    """What this executor does at its end, which is to kill all apps, is not for an app to do at its own."""
+    registered_exit_handlers.clear()
+    body(spec)
 
 
 def _client_app(spec: ExecutionSpec) -> None:
