@@ -4,7 +4,8 @@ The stock SuperLink serves all three on one port and its Control API asks for no
 which is to run code on every other node. Here each API has a port of its own and answers 403 on the others', and Control
 wants the token as well. Run as a program it takes `flower-superlink`'s flags and the three of `OWN_FLAGS`.
 
-The one thing of Flower that is replaced, in this process only, is `uvicorn.run`, which `flower_superlink` calls last.
+What of Flower is replaced, in this process only, is `uvicorn.run`, which `flower_superlink` calls last, and what sendings.py
+says.
 """
 
 import argparse
@@ -18,6 +19,8 @@ from typing import Any
 
 import uvicorn
 from flwr.superlink.cli import flower_superlink
+
+from fedwright_federation.flower.sendings import watch_sendings
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -92,6 +95,7 @@ def serve(flags: Sequence[str], doors: Doors, token: str) -> None:
         config = uvicorn.Config(Guard(app, doors, token), **{**options, "access_log": False})
         uvicorn.Server(config).run(sockets=[doors.fleet, doors.control, doors.runtime])
 
+    watch_sendings()
     uvicorn.run = run  # type: ignore[assignment]
     host, port = doors.fleet.getsockname()[:2]
     sys.argv = ["flower-superlink", *flags, "--host", host, "--port", str(port)]
