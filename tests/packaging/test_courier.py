@@ -1,6 +1,9 @@
 """Orders reach their clients through lost nodes, error replies and new lives, and a client's own fault ends the run."""
 
+import math
+import time
 from collections.abc import Iterable
+from functools import cached_property
 
 import pytest
 from flwr.app import Context, Error, Message
@@ -65,6 +68,29 @@ class LossyGrid(LocalGrid):
         return name
 
 
+class SlowGrid(LossyGrid):
+    """Its nodes take a while to answer, or never do."""
+
+    seconds = 0.0
+    silent: frozenset[int] = frozenset()
+
+    def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
+        ready = time.monotonic() + self.seconds
+        names = []
+        for message in messages:
+            name = self._deliver(message)
+            self.ready[name] = math.inf if message.metadata.dst_node_id in self.silent else ready
+            names.append(name)
+        return names
+
+    def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
+        return super().pull_messages([name for name in message_ids if self.ready[name] < time.monotonic()])
+
+    @cached_property
+    def ready(self) -> dict[str, float]:
+        return {}
+
+
 @pytest.fixture(autouse=True)
 def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(subject, "PULL_SECONDS", FAST)
@@ -123,6 +149,22 @@ def test_an_error_reply_in_the_superlinks_name_is_no_answer(grid: LossyGrid) -> 
 def test_a_query_that_is_lost_is_asked_again(grid: LossyGrid) -> None:
     grid.swallow, grid.refuse = 1, 1
     assert len(Courier(grid).gather(3)) == 3
+
+
+def test_a_node_that_takes_long_to_say_who_it_is_is_heard(client: Client) -> None:
+    grid = SlowGrid(client.app, [{}, {}], {})
+    grid.seconds = 3 * subject.QUERY_SECONDS
+    assert len(Courier(grid, give_up_seconds=20 * subject.QUERY_SECONDS).gather(2)) == 2
+
+
+def test_a_node_that_never_says_who_it_is_holds_nobody_up(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subject, "QUERY_SECONDS", 5.0)
+    grid = SlowGrid(client.app, [{}, {}, {}], {})
+    grid.silent = frozenset({FIRST_NODE + 2})
+    courier, begin = Courier(grid), time.monotonic()
+    courier.gather(2)
+    assert send(courier, range(2))[0].keys() == {0, 1}
+    assert time.monotonic() - begin < subject.QUERY_SECONDS / 2
 
 
 def test_a_clients_own_fault_ends_the_run_after_three(grid: LossyGrid, client: Client) -> None:

@@ -7,7 +7,7 @@ killed never gets any reply: that the node has been activated anew tells.
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from flwr.app import Message, RecordDict
@@ -23,7 +23,7 @@ PULL_SECONDS = 0.2
 LOOK_SECONDS = 1.0
 """How often the nodes are looked at while answers are missing."""
 QUERY_SECONDS = 30.0
-MOST_SILENCES = 4
+"""A node that has not said who it is for so long is asked again; to say it, it loads its data."""
 ATTEMPTS = 3
 """How often a client's own code may fail in one round."""
 OWN_FAULTS = frozenset(
@@ -46,6 +46,14 @@ class _Sent:
     life: str
 
 
+@dataclass(frozen=True)
+class _Question:
+    node: int
+    life: str
+    at: float
+    """When it was asked, by the monotonic clock."""
+
+
 @dataclass
 class Exchange:
     """What came back. `failures` counts orders that had to be sent again."""
@@ -62,7 +70,7 @@ class Courier:
         self._home: dict[int, int] = {}
         self._met: set[int] = set()
         self._faults = Counter[str]()
-        self._silences = Counter[int]()
+        self._asked: dict[str, _Question] = {}
 
     def gather(self, clients: int) -> list[ClientInfo]:
         """Wait until that many clients are there, numbered from 0; what they say of themselves."""
@@ -132,10 +140,11 @@ class Courier:
                 yield sent.pop(reply.metadata.reply_to_message_id).client, reply
 
     def _acquaint(self, nodes: Mapping[int, str]) -> dict[int, ClientInfo]:
-        """Ask nodes that have not answered yet which client they are."""
-        strangers = [node for node in nodes if node not in self._met]
+        """Ask nodes that have not said yet which client they are, and hear those that have; nobody is waited for."""
+        self._ask(nodes)
         known: dict[int, ClientInfo] = {}
-        for reply in self._ask(strangers):
+        for reply in self._grid.pull_messages(list(self._asked)) if self._asked else ():
+            self._asked.pop(reply.metadata.reply_to_message_id, None)
             if reply.has_error():
                 _judge(f"node {reply.metadata.src_node_id}", reply, self._faults, 0)
                 continue
@@ -145,29 +154,21 @@ class Courier:
             known[client] = ClientInfo(client, samples, capability=capability)
         return known
 
-    def _ask(self, strangers: Sequence[int]) -> list[Message]:
-        """Their replies, errors among them; who is silent for too long is asked again later."""
-        if not strangers:
-            return []
-        messages = [Message(RecordDict(), dst_node_id=node, message_type=wire.QUERY) for node in strangers]
-        asked = zip(self._grid.push_messages(messages), strangers, strict=False)
-        waiting = {name: node for name, node in asked if name}
-        replies: list[Message] = []
-        until = time.monotonic() + QUERY_SECONDS
-        while waiting and time.monotonic() < until:
-            for reply in self._grid.pull_messages(list(waiting)):
-                waiting.pop(reply.metadata.reply_to_message_id, None)
-                replies.append(reply)
-            if waiting:
-                time.sleep(PULL_SECONDS)
-        self._note_silence(list(waiting.values()))
-        return replies
-
-    def _note_silence(self, nodes: Sequence[int]) -> None:
-        """A node that is online and whose answers never arrive is reached by another run, not by waiting in this one."""
-        self._silences.update(nodes)
-        if silent := [node for node in nodes if self._silences[node] >= MOST_SILENCES]:
-            raise NobodyAnsweredError(f"nodes {silent} are online and answered none of {MOST_SILENCES} questions")
+    def _ask(self, nodes: Mapping[int, str]) -> None:
+        """Each stranger once, and again when it has begun a new life or is silent for long; a late answer counts as well."""
+        now = time.monotonic()
+        self._asked = {
+            name: one
+            for name, one in self._asked.items()
+            if nodes.get(one.node) == one.life and one.node not in self._met
+        }
+        asked_lately = {one.node for one in self._asked.values() if now - one.at < QUERY_SECONDS}
+        strangers = sorted(nodes.keys() - self._met - asked_lately)
+        if strangers:
+            messages = [Message(RecordDict(), dst_node_id=node, message_type=wire.QUERY) for node in strangers]
+            names = self._grid.push_messages(messages)
+            questions = (_Question(node, nodes[node], now) for node in strangers)
+            self._asked |= {name: one for name, one in zip(names, questions, strict=False) if name}
 
 
 def _forget_lost(sent: dict[str, _Sent], nodes: Mapping[int, str]) -> int:
