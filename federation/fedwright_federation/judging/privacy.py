@@ -1,8 +1,9 @@
 """Membership inference on matched probes: how well answers tell training rows from others.
 
 Three signals of an answer, on the rows themselves and on their noisy twins, of the global model and of the clients' own;
-what is reported is the strongest of all of them. The intervals are those of that signal alone, and no attack was trained:
-a small figure shows that these tests fail, not that every test would.
+what is reported is the strongest of all of them. The intervals hold for all of them together (Bonferroni), else the
+strongest of so many would seem to leak by luck. No attack was trained: a small figure shows that these tests fail, not
+that every test would.
 """
 
 from collections.abc import Mapping
@@ -36,18 +37,16 @@ def probe(answers: Mapping[str, NDArray[np.floating]], labels: Labels) -> Privac
         for signal in signals(p.astype(np.float64), labels.y)
         for inside, outside in _PAIRS
     ]
-    worst = max(found, key=lambda attack: attack.auc)
-    tpr = max(found, key=lambda attack: attack.hits)
-    low, high = worst.interval()
-    tpr_low, tpr_high = clopper_pearson(tpr.hits, len(members))
+    doubt = (1 - LEVEL) / len(found)
+    areas, rates = zip(*((one.area_interval(doubt), one.rate_interval(doubt)) for one in found), strict=True)
     return PrivacyProbe(
         members=len(members),
-        auc=worst.auc,
-        auc_low=low,
-        auc_high=high,
-        tpr_at_1_fpr=tpr.hits / len(members),
-        tpr_low=tpr_low,
-        tpr_high=tpr_high,
+        auc=max(one.auc for one in found),
+        auc_low=max(low for low, _ in areas),
+        auc_high=max(high for _, high in areas),
+        tpr_at_1_fpr=max(one.hits for one in found) / len(members),
+        tpr_low=max(low for low, _ in rates),
+        tpr_high=max(high for _, high in rates),
         lookup_suspected=any(_lookup(p, labels) for p in answers.values()),
     )
 
@@ -71,22 +70,36 @@ class Attack:
     hits: int
     """Members above the threshold that lets at most 1% of strangers pass."""
 
-    def interval(self) -> tuple[float, float]:
-        """DeLong, DeLong and Clarke-Pearson (1988), at 95%."""
+    def area_interval(self, doubt: float = 1 - LEVEL) -> tuple[float, float]:
+        """DeLong, DeLong and Clarke-Pearson (1988); it fails to cover with chance `doubt`."""
         below = _mid_ranks_below(self.inside, self.outside)
         above = 1.0 - _mid_ranks_below(self.outside, self.inside)
         variance = _variance(below) / len(below) + _variance(above) / len(above)
-        half = float(stats.norm.ppf((1 + LEVEL) / 2)) * variance**0.5
+        half = float(stats.norm.ppf(1 - doubt / 2)) * variance**0.5
         return max(0.0, self.auc - half), min(1.0, self.auc + half)
+
+    def rate_interval(self, doubt: float = 1 - LEVEL) -> tuple[float, float]:
+        """Of the share of members above the threshold.
+
+        Of all strangers more than 1% may pass a threshold that 1% of these pass. The lower end is what remains at 1% if as
+        many do as may be, on a concave ROC curve.
+        """
+        low, high = clopper_pearson(self.hits, len(self.inside), doubt)
+        passing = clopper_pearson(_passing(self.outside), len(self.outside), doubt)[1]
+        return low * FALSE_POSITIVES / passing, high
 
 
 def _attack(inside: Floats, outside: Floats) -> Attack:
     area = float(_mid_ranks_below(inside, outside).mean())
     if area < 0.5:
         inside, outside, area = -inside, -outside, 1.0 - area
-    passed = int(FALSE_POSITIVES * len(outside))
-    threshold = np.sort(outside)[::-1][passed]
+    threshold = np.sort(outside)[::-1][_passing(outside)]
     return Attack(inside, outside, area, int((inside > threshold).sum()))
+
+
+def _passing(outside: Floats) -> int:
+    """How many strangers may be above the threshold."""
+    return int(FALSE_POSITIVES * len(outside))
 
 
 def _mid_ranks_below(values: Floats, others: Floats) -> Floats:
@@ -100,9 +113,9 @@ def _variance(values: Floats) -> float:
     return float(values.var(ddof=1)) if len(values) > 1 else 0.25
 
 
-def clopper_pearson(hits: int, trials: int) -> tuple[float, float]:
-    """Exact 95% interval of a proportion (Clopper and Pearson 1934)."""
-    tail = (1 - LEVEL) / 2
+def clopper_pearson(hits: int, trials: int, doubt: float = 1 - LEVEL) -> tuple[float, float]:
+    """Exact interval of a proportion (Clopper and Pearson 1934)."""
+    tail = doubt / 2
     low = float(stats.beta.ppf(tail, hits, trials - hits + 1)) if hits else 0.0
     high = float(stats.beta.ppf(1 - tail, hits + 1, trials - hits)) if hits < trials else 1.0
     return low, high

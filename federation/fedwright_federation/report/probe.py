@@ -34,7 +34,8 @@ def section(story: Story) -> Section | None:
         svg = svg_of(intervals(probed), "probe")
     words = [
         f"Membership inference on the first fresh seed: each client's training rows against as many rows of the same client "
-        f"that were never trained on ({rows:,} members). The dotted lines are what guessing gives. Bars are 95% intervals.",
+        f"that were never trained on ({rows:,} members). Shown is the strongest of several tests; bars are 95% intervals, wide "
+        "enough for all of them together. The dotted lines are what guessing gives: a bar wholly to the right of one shows a leak.",
         *(
             f"{look.label} answers to training rows in a way that looks memorised: look into it before it is used."
             for look, probe in probed
