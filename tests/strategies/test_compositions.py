@@ -5,7 +5,21 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
-from federations import accuracy, by_label, close, digits, federate, final, prepare, same, spec, tiny
+from federations import (
+    Net,
+    accuracy,
+    batches,
+    by_label,
+    close,
+    digits,
+    federate,
+    final,
+    prepare,
+    same,
+    server_state,
+    spec,
+    tiny,
+)
 
 from fedwright_federation.algorithm import Strategy, check, compose
 from fedwright_federation.algorithm.legality import refusals
@@ -14,6 +28,7 @@ from fedwright_federation.parts.codecs import Qsgd
 from fedwright_federation.parts.views import PrivateRoles
 from fedwright_federation.parts.weighting import Uniform
 from fedwright_federation.parts.widths import WidthSlices
+from fedwright_federation.simulation.run import Shard
 from fedwright_federation.strategies import fedadam, fedavgm, fedbn, fedpaq, fedprox, scaffold
 from fedwright_federation.strategies.depthfl import depthfl
 from fedwright_federation.strategies.feddyn import feddyn
@@ -56,7 +71,7 @@ EIGHT_AND_MORE = {
     "heterofl+fedprox": lambda: compose(heterofl(0.1), fedprox(0.3)),
     "heterofl+fedpaq": lambda: compose(heterofl(0.1), fedpaq(3)),
     "heterofl+fedavgm": lambda: compose(heterofl(0.1), fedavgm(0.5, 0.5)),
-    "heterofl+feddyn": lambda: compose(heterofl(0.1), feddyn(0.1)),
+    "heterofl+feddyn": lambda: compose(heterofl(0.1, owners=0), feddyn(0.1)),
     "depthfl+fedpaq": lambda: compose(depthfl(0.1), fedpaq(3)),
     "fedmlb+fedavgm+fedpaq": lambda: compose(fedmlb(0.1), fedavgm(0.5, 0.5), fedpaq(3)),
     "fedrep+fednova+fedadam": lambda: compose(fedrep(0.1), fednova(), fedadam(0.05)),
@@ -171,6 +186,40 @@ def test_factors_of_a_thin_client_compose_to_a_slice_of_the_weights() -> None:
     }
     assert shapes[0]["body.1.weight.x1"] == (32, 6) and shapes[1]["body.1.weight.x1"] == (16, 6)
     assert not simulation.step().rejected
+
+
+def test_a_control_variate_of_a_client_with_its_own_head_is_the_mean_gradient_of_the_body() -> None:
+    """The head's steps move nothing of what travels, so they do not count in the divisor."""
+    run, shards = spec(rounds=1, steps=6), tiny(features=20)
+    simulation = prepare(compose(fedrep(0.1, head_share=0.5), scaffold(0.1)), MODEL, shards, run)
+    simulation.step()
+    for i, (x, y) in enumerate(shards):
+        net, total = Net.of(MODEL.init(run.seed)), np.zeros((20, 16))
+        for step, rows in enumerate(batches(run, 1, i, len(y))):
+            gradient = net.gradient(x[rows], y[rows])
+            moving = "head." if step < 3 else "body."
+            total += gradient["body.0.weight"] if step >= 3 else 0
+            net.move({key: value for key, value in gradient.items() if key.startswith(moving)}, 0.1)
+        found = simulation.memories[i].merged_states()["control"]["body.0.weight"]
+        assert np.allclose(found, total / 3, atol=1e-5)
+
+
+def test_under_width_slices_feddyns_h_is_the_mean_over_the_holders_of_each_coordinate() -> None:
+    """Clients without some labels too: their rows of the head move by decay alone, and count all the same."""
+    shards = tiny(features=20)
+    shards[1] = Shard(shards[1].x[shards[1].y != 2], shards[1].y[shards[1].y != 2])
+    strategy, run = compose(heterofl(0.1, owners=0), feddyn(0.1, alpha=0.3)), spec(rounds=6, decay=1e-2)
+    simulation = prepare(strategy, MODEL, shards, run, [1.0, 0.5, 0.5, 0.3])
+    for _ in range(6):
+        simulation.step()
+    frames = [WidthSlices().frame(d, simulation.server.x, run.round(1, MODEL)) for d in simulation.devices]
+    for key, h in server_state(simulation, "dynamic").items():
+        total, holders = np.zeros_like(h), np.zeros_like(h)
+        for i, memory in simulation.memories.items():
+            own, frame = memory.merged_states()["dynamic"][key], frames[i]
+            lifted, mask = frame.lift({key: own}, {key: h}) if frame else ({key: own}, {key: np.ones_like(h)})
+            total, holders = total + lifted[key], holders + mask[key]
+        assert np.allclose(h, total / holders, atol=1e-6), key
 
 
 def test_putting_scaffold_under_fedpaqs_codec_keeps_most_of_its_gain() -> None:

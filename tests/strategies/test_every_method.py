@@ -5,17 +5,17 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from federations import prepare, same, spec, tiny
+from federations import close, prepare, same, spec, tiny
 
 import fedwright_federation.strategies as recipes
-from fedwright_federation.algorithm import Strategy, check
+from fedwright_federation.algorithm import Strategy, Training, check
 from fedwright_federation.algorithm.legality import refusals
 from fedwright_federation.models import Mlp
-from fedwright_federation.simulation.engine import Simulation, Snapshot
+from fedwright_federation.simulation.engine import Executor, Simulation, Snapshot
 from fedwright_federation.simulation.memory import ClientMemory
 from fedwright_federation.simulation.messages import Download, Upload
 from fedwright_federation.simulation.privacy import PrivacySpec
-from fedwright_federation.simulation.run import RunSpec
+from fedwright_federation.simulation.run import RunSpec, Shard
 from fedwright_federation.strategies.feddm import feddm
 
 Recipe = Callable[..., Strategy]
@@ -97,6 +97,37 @@ def test_a_client_that_drops_out_after_the_download_changes_nothing_of_its_own(n
     report = simulation.server.aggregate(2, {**uploads, 1: None})
     assert report.dropped == (1,)
     assert same(simulation.memories[1].to_tree(), before)
+
+
+@pytest.mark.parametrize("name", sorted(EVERY.keys() - {"feddm"}))
+def test_the_order_in_which_clients_are_counted_changes_nothing(name: str) -> None:
+    """Not the platform's order, which is always that of their ids: the arithmetic of the parts. FedDM's server draws from the
+    union of the clients' samples by place."""
+    simulation = prepare(small(name), MODEL, tiny(features=20), spec(rounds=2), CAPABILITIES)
+    simulation.step()
+    server, round = simulation.server, simulation.run.round(2, simulation.client.model)
+    uploads = simulation._train(server.configure(2))
+    read = [server._read(client, upload, round) for client, upload in uploads.items() if upload]
+    before, after = server.state(), []
+    for order in ([0, 1, 2, 3], [2, 0, 3, 1]):
+        server.restore(before)
+        server._step([read[i][0] for i in order], [read[i][1] for i in order], round)
+        after.append(server.x)
+    assert close(*after)
+
+
+@pytest.mark.parametrize("how", ["sequential", "cohort"])
+@pytest.mark.parametrize("name", EVERY)
+def test_clients_of_one_sample_and_of_none_and_a_single_round_are_no_trouble(name: str, how: Executor) -> None:
+    """By epochs, so that work is as unequal as the sizes."""
+    sizes, (x, y) = (1, 2, 0, 9, 33, 1), tiny(8, features=20)[-1]
+    shards = [Shard(x[:n], y[:n]) for n in sizes]
+    for training in (Training(1, epochs=1, batch_size=4), Training(3, participation=0.34, epochs=2, batch_size=4)):
+        simulation = Simulation(small(name), MODEL, shards, RunSpec(training, len(sizes), 3), how)
+        for _ in range(training.rounds):
+            report = simulation.step()
+            assert not report.rejected and 2 not in report.reported
+        assert all(np.isfinite(value).all() for value in simulation.checkpoint().model.values())
 
 
 @pytest.mark.parametrize("name", EVERY)

@@ -8,8 +8,11 @@ import pytest
 
 from fedwright_federation.algorithm import (
     ClashError,
+    ClientState,
     Finish,
     IllegalStrategyError,
+    LocalUpdate,
+    Probe,
     Sgd,
     Strategy,
     View,
@@ -44,6 +47,38 @@ class LocalAdam(Sgd):
     """Adam at the client, for which no path length is defined."""
 
     features = frozenset({"nonlinear-local"})
+
+
+@dataclass(frozen=True)
+class Untold(LocalUpdate):
+    """Moves somehow, and declares nothing."""
+
+    cohort = True
+
+    def run(self, job):  # type: ignore[no-untyped-def]
+        return {}
+
+
+@dataclass(frozen=True)
+class Means(Probe):
+    """Measures samples, and declares nothing."""
+
+    name = "means"
+
+    def measure(self, model, weights, x, y):  # type: ignore[no-untyped-def]
+        return {"x": x.mean(0).numpy()}
+
+
+@dataclass(frozen=True)
+class Telling(ClientState):
+    """Sends something, and declares nothing."""
+
+    @property
+    def payloads(self):  # type: ignore[no-untyped-def]
+        return {"means": "mean"}
+
+    def update(self, state, start, published, outcome, round):  # type: ignore[no-untyped-def]
+        return {}, dict(outcome.measured)
 
 
 @dataclass(frozen=True)
@@ -104,6 +139,8 @@ REFUSED: dict[str, tuple[Callable[[], Strategy], str]] = {
     "FedDyn and weights by samples": (by_hand(feddyn(), weighting=fedavg().weighting), "dynamic-weights"),
     "FedDyn and FedNova": (by_hand(feddyn(), weighting=fednova().weighting), "dynamic-weights"),
     "FedDyn and the median": (by_hand(feddyn(), combiner=Median()), "dynamic-order-statistic"),
+    "FedDyn and rows of the head by owners": (lambda: compose(feddyn(), heterofl()), "dynamic-owned-rows"),
+    "SCAFFOLD and a local update that tells no length": (by_hand(scaffold(), local=Untold()), "travel-undefined"),
     "FedNova and FedDM": (by_hand(feddm(), weighting=fednova().weighting), "travel-without-steps"),
     "SCAFFOLD and FedDM": (lambda: both(feddm(), scaffold()), "travel-without-steps"),
     "SCAFFOLD and FedNova": (by_hand(scaffold(), weighting=fednova().weighting), "control-weights"),
@@ -169,7 +206,7 @@ LEGAL: dict[str, Callable[[], Strategy]] = {
     "SCAFFOLD with local momentum": lambda: scaffold(momentum=0.9),
     "FedProx and SCAFFOLD": lambda: compose(fedprox(), scaffold()),
     "FedDyn and DepthFL": lambda: compose(feddyn(), depthfl()),
-    "FedDyn and HeteroFL": lambda: compose(feddyn(), heterofl()),
+    "FedDyn and HeteroFL": lambda: compose(feddyn(), heterofl(owners=0)),
     "QSGD and HeteroFL": lambda: compose(heterofl(), fedpaq()),
     "QSGD and FedAvgM": lambda: compose(fedavgm(), fedpaq()),
     "QSGD and FedNova": by_hand(fednova(), upload=Qsgd(3)),
@@ -196,6 +233,8 @@ def test_a_pair_that_is_right_is_neither_refused_nor_warned_of(pair: str) -> Non
         (fednova, "Client", "private-weights"),
         (fedns, "Client", "private-weights"),
         (feddm, "Client", "private-synthetic"),
+        (by_hand(fedavg(), states=(Telling(),)), "Client", "private-payload"),
+        (by_hand(fedavg(), probes=(Means(),)), "Example", "private-payload"),
         (by_hand(fedavg(), combiner=Median()), "Client", "private-combiner"),
         (feddm, "Example", "private-synthetic"),
         (heterofl, "Example", "private-payload"),

@@ -7,6 +7,7 @@ Features that parts declare, beyond their own names for themselves:
 
 =====================  ================================================================================================
 control-variates       corrects each local gradient by an estimate of the client's and of the global gradient (SCAFFOLD)
+owned-rows             a combiner that leaves out of some rows clients that hold them
 dynamic-regularizer    adds a linear and a quadratic term that grow into the same estimates (FedDyn)
 proximal               pulls towards the round's start (FedProx)
 needs-travel           divides by `LocalOutcome.travel`
@@ -21,8 +22,8 @@ uniform-weights        every client of the cohort counts the same
 order-statistic        a combiner that is not linear (median, trimmed mean, Krum)
 client-state           something is remembered at the client
 frames                 clients hold different coordinates; rank-frames: slices the rank of a factorisation
-fresh-frames           the coordinates change from round to round
 heads                  the task has several heads, and clients hold the outputs of their own alone
+fresh-frames           the coordinates change from round to round
 private-keys           some keys never leave the client; private-norm, private-head: which
 factorised             weights are products of factors
 batch-statistics       refreshes running statistics at the server (sBN)
@@ -30,8 +31,8 @@ quantised, biased      the upload codec adds noise of mean zero; the upload code
 payload                sends something beside the update
 synthetic-data         sends data
 global-head            reads the downloaded head in the local objective (MOON, FedMLB)
-measures-data          sends figures about the client's samples
 head-norms             compares clients by gradients at their heads
+measures-data          sends figures about the client's samples
 batch-coupled          a loss term that mixes the examples of a batch
 changes-down           (derived) downloads carry the model's encoded change
 one-by-one             (derived) a client-side part takes no cohort axis
@@ -44,7 +45,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from fedwright_federation.algorithm.model import Model
-from fedwright_federation.algorithm.parts import Part
+from fedwright_federation.algorithm.parts import LocalPlan, Part, Phase
 from fedwright_federation.algorithm.strategy import Strategy
 
 
@@ -132,6 +133,12 @@ RULES: tuple[Rule, ...] = (
         "the state at the server needs the mean of the updates, which an order statistic is not; use WeightedMean",
     ),
     _rule(
+        "dynamic-owned-rows",
+        "dynamic-regularizer owned-rows",
+        "the state at the server needs the mean over all that hold a coordinate, and a class's row here counts its owners "
+        "alone; use WeightedMean",
+    ),
+    _rule(
         "control-weights",
         "control-variates normalised-weights",
         "control variates already undo unequal work, and rescaled updates no longer match them; use Uniform weighting",
@@ -165,13 +172,6 @@ RULES: tuple[Rule, ...] = (
         "one encoded change fits only clients that hold the whole model; send models as they are",
     ),
     _rule(
-        "ranks-sliced",
-        "factorised frames rank-frames",
-        "slicing the rank changes every entry of the product; slice rows of the factors instead",
-    ),
-    _rule(
-        "order-statistic-frames",
-    _rule(
         "synthetic-heads",
         "synthetic-data heads",
         "the server trains on samples of all clients, and their labels do not say to which head they belong; send updates, "
@@ -183,6 +183,13 @@ RULES: tuple[Rule, ...] = (
         "gradients at different heads have different norms whatever the data, so clean clients would be taken for noisy; "
         "use BySamples or Uniform weighting",
     ),
+    _rule(
+        "ranks-sliced",
+        "factorised frames rank-frames",
+        "slicing the rank changes every entry of the product; slice rows of the factors instead",
+    ),
+    _rule(
+        "order-statistic-frames",
         "order-statistic frames",
         "an order statistic over coordinates that few clients hold is one client's word; use WeightedMean",
     ),
@@ -280,6 +287,9 @@ PRIVACY_RULES: dict[str, tuple[Rule, ...]] = {
 }
 
 
+_ONE_STEP = LocalPlan((Phase(1),))
+
+
 def check(strategy: Strategy, model: Model, privacy: HasUnit | None = None) -> list[Refusal]:
     """What is wrong with this strategy on this model; empty or warnings alone where it may run.
 
@@ -305,12 +315,18 @@ def _missing(slot: str, part: Part, capabilities: frozenset[str]) -> list[Refusa
 
 
 def _derived(strategy: Strategy, capabilities: frozenset[str]) -> frozenset[str]:
-    """What no single part declares."""
+    """What no single part declares, or what is so whatever parts declare."""
     facts = {f"model:{capability}" for capability in capabilities}
     if strategy.sends_changes:
         facts.add("changes-down")
     if not strategy.cohort:
         facts.add("one-by-one")
+    if any(part.payloads for part in strategy.states):
+        facts.add("payload")
+    if strategy.probes:
+        facts.add("measures-data")
+    if "no-gradient-steps" not in strategy.features and not strategy.local.travel(_ONE_STEP, 0.0):
+        facts.add("nonlinear-local")
     return frozenset(facts)
 
 

@@ -143,6 +143,8 @@ class MeanOverOwners(Combiner):
     Diao et al. 2021, section 3, and the authors' code for the head. Without `labels` in the reports it is `WeightedMean`.
     """
 
+    features = frozenset({"owned-rows"})
+
     def combine(self, reports: Sequence[Report], share: NDArray[np.float64], round: Round) -> Tree:
         return WeightedMean().combine([_owned(report, round.model) for report in reports], share, round)
 
@@ -158,8 +160,6 @@ def _owned(report: Report, model: Model) -> Report:
     return replace(report, mask=mask)
 
 
-def _held(report: Report, key: str) -> NDArray[np.bool_]:
-    return np.ones(report.update[key].shape, np.bool_) if report.mask is None else report.mask[key]
 def _spread(present: NDArray[np.bool_], held: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Of the client's classes over all outputs, [C], where `held` [..., C] are the coordinates that the client holds."""
     everywhere = np.array(held.any(tuple(range(held.ndim - 1))))
@@ -167,3 +167,5 @@ def _spread(present: NDArray[np.bool_], held: NDArray[np.bool_]) -> NDArray[np.b
     return everywhere
 
 
+def _held(report: Report, key: str) -> NDArray[np.bool_]:
+    return np.ones(report.update[key].shape, np.bool_) if report.mask is None else report.mask[key]

@@ -19,7 +19,7 @@ from fedwright_federation.simulation.gradients import Noise
 from fedwright_federation.simulation.local import LocalResult, LocalTask, run_alone, run_cohort
 from fedwright_federation.simulation.memory import ClientMemory
 from fedwright_federation.simulation.messages import Download, Upload
-from fedwright_federation.simulation.privacy import Mechanism, noise_for
+from fedwright_federation.simulation.privacy import Mechanism, PrivacySpentError, noise_for
 from fedwright_federation.simulation.run import RunSpec, Shard
 from fedwright_federation.simulation.seeds import stream
 
@@ -62,6 +62,7 @@ class ClientRuntime:
         roles = {key: self.model.role(key) for key in self.initial}
         self.shared = {key for key, role in roles.items() if strategy.view.shared(key, role)}
         self.statistics = {key for key, role in roles.items() if role == "bn_stat"}
+        self.sent_roles = {roles[key] for key in self.shared - self.statistics}
 
     @property
     def personalised(self) -> bool:
@@ -154,7 +155,7 @@ class ClientRuntime:
     ) -> LocalTask:
         samples, seed = len(shard.y), self.run.seed
         batch = min(self.run.training.batch_size, samples)
-        noise = self._noise(client, samples, batch, number)
+        noise = self._noise(client, samples, batch, number, purpose)
         draw = reshuffled if noise is None else independent
         salt = self.run.salt if noise is None else self.run.salt + self.run.secret
         batches = draw(stream(seed, purpose, number, client.id, salt), samples, plan.steps, batch)
@@ -162,19 +163,32 @@ class ClientRuntime:
         rng = stream(seed, "local", number, client.id)
         return LocalTask(client.id, plan, weights, state, published, x, y, batches, rng, noise)
 
-    def _noise(self, client: ClientInfo, samples: int, batch: int, number: int) -> Noise | None:
+    def _noise(self, client: ClientInfo, samples: int, batch: int, number: int, purpose: str) -> Noise | None:
         """Of private steps: enough for all the steps that this client may make in the whole run."""
         spec = self.run.privacy
         if spec is None or spec.unit != "Example":
             return None
-        rounds = range(1, self.run.training.rounds + 1)
-        times = sum(self.strategy.schedule.plan(client, self.run.round(r, self.model)).steps for r in rounds)
+        if number > self.run.training.rounds:
+            raise PrivacySpentError(
+                f"round {number} would pass spec.privacy.epsilon {spec.epsilon}, which {self.run.training.rounds} rounds "
+                "spend; start a run of more rounds"
+            )
         population = max(batch, coarse(samples))
         multiplier = noise_for(
-            Mechanism("Example", sample=batch, population=population), times, spec.epsilon, spec.delta
+            Mechanism("Example", sample=batch, population=population),
+            self._private_steps(client),
+            spec.epsilon,
+            spec.delta,
         )
-        rng = stream(self.run.seed, "noise", number, client.id, self.run.secret)
+        rng = stream(self.run.seed, f"noise on {purpose}", number, client.id, self.run.secret)
         return Noise(spec.clip_norm, 2.0 * spec.clip_norm * multiplier, rng)
+
+    def _private_steps(self, client: ClientInfo) -> int:
+        """Those of every round, and of a refresh after each: a refreshed model leaves the client where it is judged."""
+        rounds = [self.run.round(number, self.model) for number in range(1, self.run.training.rounds + 1)]
+        plans = [self.strategy.schedule.plan(client, round) for round in rounds]
+        refreshes = [self.strategy.evaluation.refresh(client, round) for round in rounds]
+        return sum(plan.steps for plan in (*plans, *refreshes) if plan)
 
     def _run_alone(self, task: LocalTask) -> LocalResult:
         return run_alone(self.strategy, self.model, self.run.training.weight_decay, task)
@@ -198,12 +212,12 @@ class ClientRuntime:
             outcome.samples,
             outcome.steps,
             outcome.travel,
-            outcome.loss,
+            outcome.loss if self.run.privacy is None else 0.0,
             encoded,
             outcome.statistics,
             payload,
         )
-        if not finite(outcome.weights):
+        if not all(map(finite, (outcome.weights, *payload.values()))):
             return Trained(upload, done.given.memory)
         private = pick(outcome.weights, outcome.weights.keys() - self.shared)
         received = done.received if self.strategy.sends_changes else {}
@@ -218,10 +232,15 @@ class ClientRuntime:
             statistics={key: value for key, value in moved.items() if key in self.statistics},
             samples=len(task.y),
             steps=task.plan.steps,
-            travel=self.strategy.local.travel(task.plan, self.strategy.contraction),
+            travel=self.strategy.local.travel(self._sending(task.plan), self.strategy.contraction),
             loss=result.loss,
             measured={**done.measured, **result.measured, **self._measure("end", after, task, done.round)},
         )
+
+    def _sending(self, plan: LocalPlan) -> LocalPlan:
+        """The plan's phases that move anything of what travels."""
+        phases = (phase for phase in plan.phases if phase.roles is None or phase.roles & self.sent_roles)
+        return replace(plan, phases=tuple(phases))
 
     def _remember(self, done: _Prepared, outcome: LocalOutcome) -> tuple[tuple[Named, ...], Named]:
         states: list[Named] = []

@@ -27,6 +27,10 @@ class PrivacyUnreachableError(ValueError):
     """No amount of noise that is worth running reaches the epsilon asked for."""
 
 
+class PrivacySpentError(ValueError):
+    """One more release would pass the epsilon asked for."""
+
+
 @dataclass(frozen=True)
 class PrivacySpec:
     """`unit` is Client or Example; (epsilon, delta) hold for the whole run."""
