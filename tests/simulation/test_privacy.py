@@ -10,16 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from fedwright_federation.algorithm import IllegalStrategyError, Tree
+from fedwright_federation.algorithm import Heads, IllegalStrategyError, Tree, on_heads
 from fedwright_federation.algorithm.parts import Step
 from fedwright_federation.algorithm.tree import norm
 from fedwright_federation.models import Mlp
-from fedwright_federation.simulation.client import coarse
+from fedwright_federation.parts.widths import MaskedCrossEntropy
+from fedwright_federation.simulation.client import Assignment, coarse
 from fedwright_federation.simulation.engine import Simulation, simulate
 from fedwright_federation.simulation.gradients import Noise, private
 from fedwright_federation.simulation.privacy import (
     Mechanism,
     PrivacySpec,
+    PrivacySpentError,
     PrivacyUnreachableError,
     clipped,
     epsilon_spent,
@@ -27,7 +29,7 @@ from fedwright_federation.simulation.privacy import (
     noisy_mean,
 )
 from fedwright_federation.simulation.run import RunSpec, Shard
-from fedwright_federation.strategies import fedavg, fedavgm, fedpaq, fedprox, scaffold
+from fedwright_federation.strategies import fedavg, fedavgm, feddyn, fedpaq, fedprox, fedrep, scaffold
 
 
 def renyi_epsilon(q: float, z: float, rounds: int, delta: float) -> float:
@@ -44,6 +46,32 @@ def renyi_epsilon(q: float, z: float, rounds: int, delta: float) -> float:
 def test_epsilon_is_below_the_textbook_bound_and_near_it(q: float, z: float, rounds: int) -> None:
     bound = renyi_epsilon(q, z, rounds, 1e-2)
     spent = epsilon_spent(Mechanism("Client", rate=q), z, rounds, 1e-2)
+    assert 0.5 * bound < spent <= bound
+
+
+def without_replacement_epsilon(samples: int, batch: int, z: float, steps: int, delta: float) -> float:
+    """The same with rho of a Gaussian on `batch` out of `samples`, one of which is replaced (Wang, Balle and
+    Kasiviswanathan 2019, theorem 9, with eps(j) = j / 2 z^2): valid, not tightest."""
+    q = batch / samples
+
+    def grown(a: int, j: int) -> float:
+        return 2 * q**j * math.comb(a, j) * math.exp((j - 1) * j / (2 * z**2))
+
+    def rho(a: int) -> float:
+        pair = min(4 * (math.exp(1 / z**2) - 1), 2 * math.exp(1 / z**2))
+        return math.log(1 + q**2 * math.comb(a, 2) * pair + sum(grown(a, j) for j in range(3, a + 1))) / (a - 1)
+
+    return min(steps * rho(a) + math.log(1 / delta) / (a - 1) for a in range(2, 25))
+
+
+@pytest.mark.parametrize(
+    ("samples", "batch", "z", "steps"), [(100, 8, 1.0, 50), (60, 16, 2.0, 100), (1000, 10, 1.5, 500)]
+)
+def test_epsilon_of_private_steps_is_below_the_textbook_bound_and_near_it(
+    samples: int, batch: int, z: float, steps: int
+) -> None:
+    bound = without_replacement_epsilon(samples, batch, z, steps, 1e-3)
+    spent = epsilon_spent(Mechanism("Example", sample=batch, population=samples), z, steps, 1e-3)
     assert 0.5 * bound < spent <= bound
 
 
@@ -144,6 +172,52 @@ def test_scaffold_is_refused_with_client_level_privacy(mlp: Mlp, shards: list[Sh
         simulate(scaffold(), mlp, shards, private_run)
 
 
+def test_the_accountant_refuses_the_round_that_would_pass_epsilon(
+    mlp: Mlp, shards: list[Shard], private_run: RunSpec
+) -> None:
+    simulation = Simulation(fedavg(), mlp, shards, private_run)
+    for _ in range(private_run.training.rounds):
+        assert (simulation.step().epsilon or 0) <= 8.0
+    before = simulation.server.x
+    with pytest.raises(PrivacySpentError, match=r"more than spec\.privacy\.epsilon 8\.0"):
+        simulation.step()
+    assert simulation.server.x is before
+
+
+@pytest.mark.parametrize("heads", [(3,), (2, 1)])
+def test_what_the_server_remembers_does_not_tell_how_many_came(
+    heads: tuple[int, ...], mlp: Mlp, shards: list[Shard], private_run: RunSpec
+) -> None:
+    """FedDyn's h goes by the cohort's share of all that hold a coordinate; the true one would tell who was there."""
+    shards = [Shard(s.x, s.y % heads[i % len(heads)]) for i, s in enumerate(shards)]
+    simulation = Simulation(on_heads(feddyn(0.1, 0.3), Heads(heads)), mlp, shards, private_run)
+    before = simulation.server.x
+    assert len(simulation.step().reported) != 2.5
+    h = {k.removeprefix("server/dynamic/"): v for k, v in simulation.server.state().items() if "dynamic/" in k}
+    for key, value in simulation.server.x.items():
+        mean = value - before[key] + h[key] / 0.3
+        assert np.allclose(h[key], -0.3 * 0.5 * mean, atol=1e-5)
+
+
+@pytest.mark.parametrize("unit", ["Client", "Example"])
+def test_no_upload_tells_a_loss(unit: str, mlp: Mlp, shards: list[Shard], private_run: RunSpec) -> None:
+    """A mean over the samples that carries no noise."""
+    run = replace(private_run, privacy=PrivacySpec(unit, 8.0, 1e-2))
+    simulation = Simulation(fedavg(), mlp, shards, run)
+    uploads = [upload for upload in simulation._train(simulation.server.configure(1)).values() if upload]
+    assert uploads and all(upload.loss == 0.0 for upload in uploads)
+
+
+def test_running_variances_below_zero_leave_predictions_finite(
+    normed: Mlp, shards: list[Shard], private_run: RunSpec
+) -> None:
+    run = replace(private_run, privacy=PrivacySpec("Client", 0.5, 1e-2))
+    tree = simulate(fedavg(), normed, shards, run).checkpoints[-1].model
+    assert tree["norm.0.variance"].min() < 0
+    out = normed.forward({k: torch.from_numpy(v) for k, v in tree.items()}, torch.from_numpy(shards[0].x), False)
+    assert torch.isfinite(out.logits).all()
+
+
 # -- example level -----------------------------------------------------------------------------------------------------
 def own_private_gradient(model: Mlp, weights: dict[str, torch.Tensor], x: torch.Tensor, y: torch.Tensor, bound: float):
     """One backward pass for each example."""
@@ -185,6 +259,45 @@ def test_private_steps_agree_between_executors_and_stay_within_epsilon(
     assert together.history[-1].epsilon == pytest.approx(20.0)
     noiseless = simulate(scaffold(), mlp, shards, replace(run, privacy=None)).checkpoints[-1].model
     assert not np.allclose(left["head.bias"], noiseless["head.bias"], atol=1e-2)
+
+
+@pytest.fixture
+def noisy_run(run: RunSpec) -> RunSpec:
+    return replace(run, training=replace(run.training, rounds=2), privacy=PrivacySpec("Example", 20.0, 1e-2))
+
+
+def test_a_client_refuses_the_round_that_would_pass_epsilon(mlp: Mlp, shards: list[Shard], noisy_run: RunSpec) -> None:
+    """By itself, whatever a server asks."""
+    simulation = Simulation(fedavg(), mlp, shards, noisy_run)
+    download = replace(simulation.server.configure(1)[0], round=3)
+    with pytest.raises(PrivacySpentError, match=r"round 3 would pass spec\.privacy\.epsilon"):
+        simulation.client.train(Assignment(simulation.devices[0], download, shards[0], None))
+
+
+def test_steps_that_refresh_a_head_are_accounted_and_carry_noise_of_their_own(
+    mlp: Mlp, shards: list[Shard], noisy_run: RunSpec
+) -> None:
+    """Seven steps a round, four of them on the head, and four more after each round."""
+    simulation, tasks = Simulation(fedrep(0.1), mlp, shards, noisy_run, "sequential"), []
+    run_alone = simulation.client._run_alone
+    simulation.client._run_alone = lambda task: (tasks.append(task), run_alone(task))[1]  # type: ignore[method-assign]
+    for _ in range(2):
+        simulation.step()
+        simulation.checkpoint()
+    own = [task for task in tasks if task.client == 0]
+    mechanism = Mechanism("Example", sample=4, population=coarse(len(shards[0].y)))
+    z, steps = own[0].noise.deviation / 2.0, sum(task.plan.steps for task in own)
+    assert steps == 2 * (7 + 4)
+    assert epsilon_spent(mechanism, z, steps, 1e-2) <= 20.0 < epsilon_spent(mechanism, 0.99 * z, steps, 1e-2)
+    assert len({str(task.noise.rng.bit_generator.seed_seq.entropy) for task in own}) == 4
+
+
+def test_which_labels_a_client_lacks_changes_no_private_step(mlp: Mlp, shards: list[Shard], noisy_run: RunSpec) -> None:
+    """One sample of a new label would else change every sample's gradient."""
+    shards = [Shard(s.x, np.minimum(s.y, 1)) for s in shards]
+    masked = replace(fedavg(), losses=(MaskedCrossEntropy(),))
+    found, plain = (simulate(one, mlp, shards, noisy_run).checkpoints[-1].model for one in (masked, fedavg()))
+    assert all(np.array_equal(found[key], plain[key]) for key in plain)
 
 
 def test_private_steps_are_refused_with_batch_norm(normed: Mlp, shards: list[Shard], run: RunSpec) -> None:

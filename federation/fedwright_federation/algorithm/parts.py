@@ -133,7 +133,8 @@ class LocalOutcome:
     samples: int
     steps: int
     travel: float
-    """How far a constant unit gradient would have moved a weight: lr * ||a||_1 of FedNova, lr * steps for plain SGD."""
+    """How far a constant unit gradient would have moved a weight that travels: lr * ||a||_1 of FedNova, lr * steps for
+    plain SGD. Phases that move nothing but private keys do not count."""
     loss: float
     """Mean over the steps of the whole local objective's value, weight decay apart."""
     measured: Named = field(default_factory=dict)
@@ -167,7 +168,8 @@ class Aggregate:
 
     update: Tree
     """The combined update, zero where no client of the cohort holds the coordinate."""
-    clients: int
+    clients: float
+    """The cohort's size; under privacy of clients the expected one, since the true one tells who came."""
     population: int
     reduced: Named = field(default_factory=dict)
     """Payloads after their reducers."""
@@ -199,7 +201,7 @@ class Step:
     scalars: Mapping[str, Tensor]
     """The plan's scalars, each [] or [K]."""
     present: Tensor
-    """[C], whether the client holds samples of each class."""
+    """[C], whether the client holds samples of each class; true of all where steps are private by example."""
     trained: tuple[str, ...]
     """The keys that this phase moves."""
     x: Tensor

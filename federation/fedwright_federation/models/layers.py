@@ -44,13 +44,14 @@ def fold(x: Tensor) -> Tensor:
 def batch_norm(h: Tensor, tree: Tensors, name: str, train: bool) -> tuple[Tensor, Tensors]:
     """Ioffe and Szegedy 2015, over all axes but the channels. h [B, C, ...] or [K, B, C, ...].
 
-    Gives the normalised h and the new running statistics. A batch of one has no variance: the running ones serve then.
+    Gives the normalised h and the new running statistics. A batch of one has no variance: the running ones serve then, and
+    a running variance that privacy's noise took below zero serves as zero.
     """
     scale, shift = tree[f"{name}.scale"], tree[f"{name}.shift"]
     mean, variance = tree[f"{name}.mean"], tree[f"{name}.variance"]
     cohort = scale.dim() == 2
     fresh = train and h.shape[1 if cohort else 0] > 1
-    running = (mean.detach().clone(), variance.detach().clone()) if fresh else (mean, variance)
+    running = (mean.detach().clone(), variance.detach().clone()) if fresh else (mean, variance.clamp_min(0.0))
     flat = [part.flatten() for part in (*running, scale, shift)] if cohort else [*running, scale, shift]
     normal = functional.batch_norm(
         fold(h) if cohort else h, flat[0], flat[1], flat[2], flat[3], training=fresh, momentum=NORM_MOMENTUM

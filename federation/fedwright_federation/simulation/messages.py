@@ -156,6 +156,7 @@ class Upload:
     steps: int
     travel: float
     loss: float
+    """Zero under privacy: it is a figure of the samples that carries no noise."""
     update: Arrays
     statistics: Tree = field(default_factory=dict)
     payload: Named = field(default_factory=dict)

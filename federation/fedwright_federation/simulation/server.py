@@ -30,7 +30,13 @@ from fedwright_federation.algorithm.tree import (
 )
 from fedwright_federation.simulation.clock import Clock, available
 from fedwright_federation.simulation.messages import Download, Upload
-from fedwright_federation.simulation.privacy import Mechanism, epsilon_spent, noise_for, noisy_mean
+from fedwright_federation.simulation.privacy import (
+    Mechanism,
+    PrivacySpentError,
+    epsilon_spent,
+    noise_for,
+    noisy_mean,
+)
 from fedwright_federation.simulation.run import RunSpec
 from fedwright_federation.simulation.seeds import stream
 
@@ -103,6 +109,7 @@ class ServerRuntime:
     # -- before the local updates -------------------------------------------------------------------------------------
     def configure(self, number: int) -> dict[int, Download]:
         """The cohort's downloads by client. Equal downloads are one object."""
+        self._afford(number)
         round = self.run.round(number, self.model)
         pool = available(self.run.devices, list(self.clients.values()), self.run.seed, number)
         cohort = self._coins(number, pool) if self._noise else self.strategy.selection.select(pool, round)
@@ -186,8 +193,8 @@ class ServerRuntime:
     def _step(self, reports: Sequence[Report], moved: Sequence[Tree], round: Round) -> None:
         state = self._state
         combined, statistics = self._combine(reports, moved, round)
-        cohort, population = len(reports), self.run.clients
-        aggregate = Aggregate(combined, cohort, population, self._reduce(reports), self._holders(reports, round))
+        cohort = self._expected if self._noise else len(reports)
+        aggregate = Aggregate(combined, cohort, self.run.clients, self._reduce(reports), self._holders(reports, round))
         before = state.x
         moving, state.server = self.strategy.server.step(self._moving(before), aggregate, state.server, round)
         state.x = self.strategy.finish.finish(
@@ -229,7 +236,7 @@ class ServerRuntime:
     def _holders(
         self, reports: Sequence[Report], round: Round
     ) -> dict[str, tuple[NDArray[np.float32], NDArray[np.float32]]] | None:
-        """How many of the cohort and of all clients hold each coordinate, where not all hold all."""
+        """How many of the cohort, as in `Aggregate.clients`, and of all hold each coordinate, where not all hold all."""
         if all(self._frame(client, round) is None for client in self.clients):
             return None
         like = self._moving(self._state.x)
@@ -277,11 +284,24 @@ class ServerRuntime:
             return None
         return noise_for(self._mechanism(), self.run.training.rounds, spec.epsilon, spec.delta)
 
+    @property
+    def _expected(self) -> float:
+        """Clients of a cohort that coins draw."""
+        return self.run.training.participation * self.run.clients
+
+    def _afford(self, number: int) -> None:
+        """Raises PrivacySpentError if the round would pass the epsilon asked for."""
+        spec, spent = self.run.privacy, self._epsilon(number)
+        if spec is not None and spent is not None and spent > spec.epsilon:
+            raise PrivacySpentError(
+                f"round {number} would spend epsilon {spent:.4g}, more than spec.privacy.epsilon {spec.epsilon}; start a run "
+                "of more rounds"
+            )
+
     def _private_mean(self, reports: Sequence[Report], moved: Sequence[Tree], round: Round) -> tuple[Tree, Tree]:
         assert self.run.privacy is not None and self._noise is not None
         like = pick(self._state.x, self.keys)
         updates = [{**report.update, **tree} for report, tree in zip(reports, moved, strict=True)]
-        expected = self.run.training.participation * self.run.clients
         rng = stream(self.run.seed, "noise", round.number, salt=self.run.secret)
         mean = noisy_mean(updates, like, self.run.privacy, self._noise, self._expected, rng)
         if (holders := self._holders(reports, round)) is not None:
