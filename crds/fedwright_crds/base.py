@@ -16,7 +16,14 @@ VERSION = "v1alpha1"
 API_VERSION = f"{GROUP}/{VERSION}"
 
 Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$", max_length=71)]
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", min_length=1, max_length=253)]
+LONGEST_NAME = 200
+"""Kubernetes allows 253; the rest is for what is made of a name, such as a file."""
+LONGEST_LABEL = 63
+_DNS_LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+Name = Annotated[
+    str, StringConstraints(pattern=rf"^{_DNS_LABEL}(\.{_DNS_LABEL})*$", min_length=1, max_length=LONGEST_NAME)
+]
+Namespace = Annotated[str, StringConstraints(pattern=rf"^{_DNS_LABEL}$", min_length=1, max_length=LONGEST_LABEL)]
 Word = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$", min_length=1, max_length=63)
 ]

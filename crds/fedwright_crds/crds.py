@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from fedwright_crds.base import GROUP, VERSION
+from fedwright_crds.base import GROUP, LONGEST_NAME, VERSION
 from fedwright_crds.kinds import KINDS
 from fedwright_crds.notes import notes_of
 from fedwright_crds.schema import Schema, structural
@@ -129,10 +129,12 @@ def definition(names: Names) -> dict[str, Any]:
 
 
 def root_schema(kind: str) -> Schema:
-    """A kind's schema as the API server wants it: metadata is its own affair, a status comes from the operator."""
+    """A kind's schema as the API server wants it: metadata is its own affair save a name's length, a status the operator's."""
     schema = structural(KINDS[kind], notes_of(KINDS[kind]))
     properties = schema["properties"]
-    properties |= {"apiVersion": {"type": "string"}, "kind": {"type": "string"}, "metadata": {"type": "object"}}
+    name = {"type": "string", "maxLength": LONGEST_NAME}
+    properties |= {"apiVersion": {"type": "string"}, "kind": {"type": "string"}}
+    properties["metadata"] = {"type": "object", "properties": {"name": name}}
     del properties["status"]["default"]
     return schema | {"required": ["spec"]}
 

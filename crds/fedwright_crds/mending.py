@@ -6,7 +6,7 @@ must not know where the manifest came from.
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from difflib import get_close_matches
 from functools import cache
 from typing import Any
@@ -15,10 +15,9 @@ from pydantic import BaseModel, ValidationError
 from pydantic.alias_generators import to_camel
 from pydantic_core import ErrorDetails
 
-from fedwright_crds import base, task
+from fedwright_crds import base, meta, task
 from fedwright_crds.schema import Schema, structural
-
-Path = tuple[str | int, ...]
+from fedwright_crds.yaml_text import Path, named, spelled
 
 WORDS = re.compile(r"\w+")
 
@@ -33,8 +32,11 @@ def _pattern(annotated: Any) -> str:
 
 FORMS = {
     _pattern(base.Name): "a name of lower-case letters, digits, '-' and '.'",
+    _pattern(base.Namespace): "a name of lower-case letters, digits and '-'",
     _pattern(base.Word): "a word of letters, digits, '-', '_' and '.'",
     _pattern(base.Digest): "a digest, sha256: and 64 hexadecimal digits",
+    _pattern(meta.Key): "a name of letters, digits, '-', '_' and '.', or domain/name",
+    _pattern(meta.LabelValue): "letters, digits, '-', '_' and '.', or nothing",
     _pattern(task.EntryPoint): "module:function",
 }
 
@@ -42,11 +44,6 @@ FORMS = {
 def mended(model: type[BaseModel], problem: ValidationError) -> list[tuple[Path, str]]:
     """Each problem once: the path of the field, and a message that names it, the reason and the mend."""
     return [_mended(model, error) for error in problem.errors(include_url=False)]
-
-
-def spelled(path: Iterable[str | int]) -> str:
-    """A path as people write it: `spec.constraints[0].metric`."""
-    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).removeprefix(".")
 
 
 def nearest(wrong: str, known: Sequence[str]) -> str | None:
@@ -76,7 +73,8 @@ def _message(error: ErrorDetails, path: Path, whole: Schema) -> str:
         case "missing":
             return f"{where} is missing; give {form(schema)}"
         case "string_pattern_mismatch" if "[key]" in error["loc"]:
-            return f"{where}: the name {error['input']!r} is not allowed; {error['msg']}"
+            pattern = error["ctx"]["pattern"]
+            return f"{where}: {_shown(error['input'])} cannot be a name here; give {FORMS.get(pattern, pattern)}"
         case _:
             return f"{where} is {_shown(error['input'])}; give {form(schema)}"
 
@@ -85,7 +83,7 @@ def _said_by_validator(path: Path, said: str, whole: Schema) -> tuple[Path, str]
     """What a model's validator says opens with the path of the field that it means, where it means one."""
     parts = tuple(int(part) if part.isdigit() else part for part in WORDS.findall(said.split(maxsplit=1)[0]))
     if parts and _at(whole, (*path, *parts)):
-        return (*path, *parts), f"{spelled(path)}.{said}"
+        return (*path, *parts), f"{spelled(path)}.{said}".removeprefix(".")
     return path, f"{spelled(path)}: {said}"
 
 
@@ -156,7 +154,7 @@ def _count(least: int, most: int) -> str:
 def _shown(value: Any) -> str:
     match value:
         case dict():
-            return f"a mapping with {', '.join(map(str, list(value)[:4])) or 'nothing in it'}"
+            return f"a mapping with {', '.join(named(str(key)) for key in list(value)[:4]) or 'nothing in it'}"
         case list() | tuple():
             return f"a list of {len(value)} entries"
         case None:

@@ -3,13 +3,15 @@
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
-from fedwright_crds.base import KeyedBy, Line, Name, Strict, Text, Word
+from fedwright_crds.base import LONGEST_LABEL, KeyedBy, Line, Name, Namespace, Strict, Text, Word
 
-Key = Annotated[str, Field(max_length=317)]
+_WORD = "[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?"
+Key = Annotated[str, StringConstraints(max_length=317, pattern=rf"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?{_WORD}$")]
 """A label's or annotation's: a prefix of at most 253 characters, a slash, a name of at most 63."""
-Labels = Annotated[dict[Key, Annotated[str, Field(max_length=63)]], Field(max_length=64)]
+LabelValue = Annotated[str, StringConstraints(max_length=LONGEST_LABEL, pattern=rf"^({_WORD})?$")]
+Labels = Annotated[dict[Key, LabelValue], Field(max_length=64)]
 Annotations = Annotated[dict[Key, Annotated[str, Field(max_length=262144)]], Field(max_length=64)]
 
 
@@ -26,7 +28,7 @@ class Metadata(Strict):
     """The part of Kubernetes' ObjectMeta that the project reads and writes."""
 
     name: Name
-    namespace: Name = "default"
+    namespace: Namespace = "default"
     labels: Labels = Field(default_factory=dict)
     annotations: Annotations = Field(default_factory=dict)
     owner_references: Annotated[tuple[OwnerReference, ...], Field(max_length=64)] = ()

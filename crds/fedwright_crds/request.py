@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from fedwright_crds.base import Digest, Hyperparameters, KeyedBy, Line, Name, Strict, Text, Word
+from fedwright_crds.base import LONGEST_LABEL, Digest, Hyperparameters, KeyedBy, Line, Name, Strict, Text, Word
 from fedwright_crds.cluster import by_alias, cel, cluster_rules, same
 from fedwright_crds.meta import Conditions, Resource, Spent
 from fedwright_crds.task import Fraction, Metric, ModelSpec, Scope, Task, measurable
@@ -363,8 +363,24 @@ def _rules_once_planned() -> list[dict[str, str]]:
 class FLStrategyRequest(Resource):
     """A request for a federated-learning strategy."""
 
-    model_config = cluster_rules(*_rules_once_planned())
+    model_config = cluster_rules(
+        cel(
+            f"self.metadata.name.size() <= {LONGEST_LABEL}",
+            f"metadata.name is a label of the request's candidates; shorten it to at most {LONGEST_LABEL} characters",
+            "metadata.name",
+        ),
+        *_rules_once_planned(),
+    )
 
     kind: Literal["FLStrategyRequest"] = "FLStrategyRequest"
     spec: RequestSpec
     status: RequestStatus = RequestStatus()
+
+    @model_validator(mode="after")
+    def _name_is_a_label(self) -> Self:
+        if (length := len(self.metadata.name)) > LONGEST_LABEL:
+            raise ValueError(
+                f"metadata.name has {length} characters and is a label of the request's candidates; "
+                f"shorten it to at most {LONGEST_LABEL}"
+            )
+        return self

@@ -4,8 +4,9 @@ Reads YAML 1.2's core schema, as kubectl does: 1e-5 is a number, `on` and 2026-0
 values mean. Text is hostile: no tag makes an object, aliases cannot blow up, a key given twice is an error.
 """
 
+import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,8 +17,20 @@ MOST_VALUES = 50_000
 
 TAG = "tag:yaml.org,2002:"
 
-
 Path = tuple[str | int, ...]
+
+PLAIN = re.compile(r"[-\w./]+")
+"""What a message may repeat of a key as it is; other keys are quoted, so that none can pass for words of ours."""
+
+
+def spelled(path: Iterable[str | int]) -> str:
+    """A path as people write it: `spec.constraints[0].metric`."""
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{named(part)}" for part in path).removeprefix(".")
+
+
+def named(key: str) -> str:
+    """A key as a message repeats it."""
+    return key if PLAIN.fullmatch(key) else json.dumps(key)
 
 
 class TextError(Exception):
@@ -42,8 +55,9 @@ class _Dumper(yaml.SafeDumper):
 _SCALARS = {
     "null": (r"^(~|null|Null|NULL|)$", ["~", "n", "N", ""]),
     "bool": (r"^(true|True|TRUE|false|False|FALSE)$", list("tTfF")),
-    "int": (r"^[-+]?[0-9]{1,18}$", list("-+0123456789")),
-    "float": (r"^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]{1,4})?$", list("-+.0123456789")),
+    # 010 is ten in YAML 1.2 and eight in 1.1, which kubectl reads: here it is text, which no number takes.
+    "int": (r"^[-+]?(0|[1-9][0-9]{0,17})$", list("-+0123456789")),
+    "float": (r"^[-+]?(\.[0-9]+|(0|[1-9][0-9]*)(\.[0-9]*)?)([eE][-+]?[0-9]{1,4})?$", list("-+.0123456789")),
 }
 for _name, (_form, _first) in _SCALARS.items():
     for _reader_or_writer in (_Loader, _Dumper):
@@ -126,7 +140,7 @@ def _mapping(node: yaml.MappingNode, path: Path, lines: dict[Path, int], budget:
             raise TextError("a key is no text; write plain keys", line)
         key = _whole(str(key_node.value), key_node)
         if key in found:
-            raise TextError(f"{'.'.join(map(str, (*path, key)))} is given twice; remove one", line)
+            raise TextError(f"{spelled((*path, key))} is given twice; remove one", line)
         found[key] = _value(value_node, (*path, key), lines, budget)
         lines[*path, key] = line
     return found

@@ -8,6 +8,7 @@ import pytest
 from pydantic import BaseModel, Field
 
 from fedwright_crds.__main__ import FOLDER, main
+from fedwright_crds.base import LONGEST_NAME
 from fedwright_crds.crds import NAMES, definition, generated, root_schema
 from fedwright_crds.schema import structural
 
@@ -59,7 +60,12 @@ def test_a_status_comes_from_the_operator_alone(kind: str) -> None:
     root = root_schema(kind)
     assert root["required"] == ["spec"]
     assert "default" not in root["properties"]["status"]
-    assert root["properties"]["metadata"] == {"type": "object"}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_of_the_metadata_only_a_name_is_bounded_so_that_a_file_can_hold_it(kind: str) -> None:
+    name = {"type": "string", "maxLength": LONGEST_NAME}
+    assert root_schema(kind)["properties"]["metadata"] == {"type": "object", "properties": {"name": name}}
 
 
 def test_kubectl_get_deployments_stays_what_it_was() -> None:

@@ -100,6 +100,14 @@ def test_one_name_in_two_namespaces_is_two_resources() -> None:
         "a tab": ("a:\n\tb: 1\n", "this is not YAML: "),
         "a NUL": ("a: \0", "this is not YAML: "),
         "an object by its tag": ("!!python/object/apply:os.system [id]\n", "the tag python/object/apply:os.system"),
+        "a key with words of its own": (
+            HEAD + 'spec: {goal: g, task: {data: {source: Digits}}, "a\\n\\e[2Jfedwright: all is well": 1}',
+            'line 4: spec."a\\n\\u001b[2Jfedwright: all is well" is not a field',
+        ),
+        "a number that YAML 1.1 takes for octal": (
+            HEAD + "spec: {goal: g, task: {data: {source: Digits}, clients: 020}}",
+            'spec.task.clients is "020"; give a whole number',
+        ),
         "a key that is a list": ("? [a, b]\n: c\n", "a key is no text; write plain keys"),
         "an alias in itself": ("a: &a [*a]\n", "values are nested too deep; write a flat manifest"),
         "deep nesting": ("[" * 600, "values are nested too deep; write a flat manifest"),

@@ -47,6 +47,31 @@ def with_field(document: Document, path: str, value: Any) -> Document:
 TASK, SEARCH, BUDGETS = "spec.task", "spec.search", "spec.budgets"
 
 WRONG = {
+    "a name with an empty part": Wrong(
+        "metadata.name",
+        "a..b",
+        "metadata.name is \"a..b\"; give a name of lower-case letters, digits, '-' and '.', at most 200 characters",
+        "metadata.name",
+    ),
+    "a name that is no label": Wrong(
+        "metadata.name",
+        "a" * 64,
+        "metadata.name has 64 characters and is a label of the request's candidates; shorten it to at most 63",
+        "metadata.name",
+    ),
+    "a namespace that is a path": Wrong(
+        "metadata.namespace",
+        "../../x",
+        "metadata.namespace is \"../../x\"; give a name of lower-case letters, digits and '-', at most 63 characters",
+        "namespace",
+    ),
+    "a label that is no word": Wrong(
+        "metadata.labels",
+        {"team a": "x"},
+        'metadata.labels."team a": "team a" cannot be a name here; '
+        "give a name of letters, digits, '-', '_' and '.', or domain/name",
+        "metadata.labels",
+    ),
     "an unknown field": Wrong(
         "spec.task.clints", 20, "spec.task.clints is not a field; write clients", 'unknown field "spec.task.clints"'
     ),

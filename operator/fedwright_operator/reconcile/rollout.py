@@ -106,7 +106,7 @@ def children(request: FLStrategyRequest, package: Digest, federation: Federation
         if federation is None:
             made.append(_fleet(request, name))
     spec = DeploymentSpec(federation=name, package=package, rounds=template.rounds)
-    labels = {"fedwright.dev/request": meta.name[:63]}
+    labels = {"fedwright.dev/request": meta.name}
     made.append(
         Deployment(
             metadata=Metadata(name=deployment_name(request), namespace=meta.namespace, labels=labels),
@@ -123,7 +123,7 @@ def deployment_name(request: FLStrategyRequest) -> str:
 def _fleet(request: FLStrategyRequest, name: str) -> Federation:
     """A fleet for trying out, whose nodes each hold one shard of the request's own task."""
     group = NodeGroup(name="nodes", nodes=request.spec.deployment.nodes, data=NodeData(task=fleet_task(request)))
-    labels = {"fedwright.dev/request": request.metadata.name[:63]}
+    labels = {"fedwright.dev/request": request.metadata.name}
     return Federation(
         metadata=Metadata(name=name, namespace=request.metadata.namespace, labels=labels),
         spec=FederationSpec(groups=(group,)),

@@ -227,7 +227,7 @@ def _candidate(
     )
     if known:
         return known.model_copy(update={"spec": spec})
-    labels = {"fedwright.dev/request": request.name[:63]}
+    labels = {"fedwright.dev/request": request.name}
     return Candidate(
         metadata=Metadata(name=name, namespace=request.namespace, labels=labels, owner_references=(owner,)),
         spec=spec,
