@@ -56,4 +56,10 @@ def run(manifest: Mapping[str, Any]) -> Answer:
             raise SystemExit(
                 f"{' '.join(command)} ended with {ended.returncode}:\n{ended.stdout[-2000:]}{ended.stderr[-2000:]}"
             )
-        return Answer(ended.returncode, seconds, json.loads(answer.read_text()))
+        found = Answer(ended.returncode, seconds, json.loads(answer.read_text()))
+        seed = manifest["spec"].get("judging", {}).get("seed", 0)
+        print(
+            f"{manifest['metadata']['name']}, seed {seed}: {found.winner or 'no winner'} in {seconds:.0f} s",
+            file=sys.stderr,
+        )
+        return found
