@@ -14,7 +14,7 @@ from fedwright_federation.packaging.rehearse import rehearse
 
 @pytest.mark.parametrize("method", list(small_app.METHODS))
 def test_the_packaged_app_makes_the_simulated_model(method: str, tmp_path: Path) -> None:
-    given = small_app.shards(3)
+    given = small_app.shards(3, method=method)
     app = small_app.unpack(tmp_path / "app", method, rounds=3, clients=3)
     folder = rehearse(app, small_app.write_shards(tmp_path / "shards", given), tmp_path)
     model, metrics = read_arrays(folder / "model.npz"), (folder / "metrics.json").read_bytes()

@@ -8,10 +8,12 @@ import threading
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from fedwright_crds.documents import CandidateCode, JudgeSpec, ServerFacts, Split
 from fedwright_crds.request import Objective
-from fedwright_crds.task import Data, DataSource, ModelSpec, Task, Training
+from fedwright_crds.task import Data, DataSource, Head, ModelSpec, Task, Training
+from fedwright_federation.algorithm import Heads, on_heads
 from fedwright_federation.models import build_model
 from fedwright_federation.simulation.checkpoints import load_checkpoints
 from fedwright_federation.simulation.engine import simulate
@@ -67,11 +69,21 @@ def carry(channels: dict[int, Channel]) -> None:
         carrier.join(10)
 
 
-def test_processes_that_hold_their_own_shard_alone_reach_the_simulations_model(tmp_path: Path) -> None:
-    rng = np.random.default_rng(0)
-    shards = [Shard(rng.random((12 + i, 6), dtype=np.float32), rng.integers(0, 3, 12 + i)) for i in range(2)]
+HEADS = (Head(name="three"), Head(name="two", groups=((0, 1), (2,))))
+
+
+@pytest.mark.parametrize(("heads", "outputs"), [((), (3,)), (HEADS, (3, 2))], ids=["one head", "two heads"])
+def test_processes_that_hold_their_own_shard_alone_reach_the_simulations_model(
+    heads: tuple[Head, ...], outputs: tuple[int, ...], tmp_path: Path
+) -> None:
+    rng, told = np.random.default_rng(0), Heads(outputs)
+    shards = [
+        Shard(rng.random((12 + i, 6), dtype=np.float32), rng.integers(0, told.count(i), 12 + i)) for i in range(2)
+    ]
     spec = JudgeSpec(
-        task=Task(data=Data(source=DataSource.DIGITS), clients=2, training=Training(rounds=3, local_steps=4)),
+        task=Task(
+            data=Data(source=DataSource.DIGITS), clients=2, heads=heads, training=Training(rounds=3, local_steps=4)
+        ),
         model=ModelSpec(hidden=(5,), batch_norm=True),
         objective=Objective.model_validate_json('{"metric": "Accuracy"}'),
         hyperparameters={"lr": 0.2},
@@ -79,13 +91,13 @@ def test_processes_that_hold_their_own_shard_alone_reach_the_simulations_model(t
         seed=5,
         split=Split.SELECTION,
     )
-    facts = ServerFacts(input_shape=(6,), classes=3, samples=(12, 13)).model_dump_json(by_alias=True)
+    facts = ServerFacts(input_shape=(6,), classes=sum(outputs), samples=(12, 13)).model_dump_json(by_alias=True)
     server, up = member(tmp_path / "server", spec, {"server.json": facts}, ["server"])
     clients = {
         i: member(
             tmp_path / f"client-{i}",
             spec,
-            {f"client-{i}.npz": {"x": shard.x, "y": shard.y, "classes": np.int64(3)}},
+            {f"client-{i}.npz": {"x": shard.x, "y": shard.y, "classes": np.int64(sum(outputs))}},
             ["client", str(i)],
         )
         for i, shard in enumerate(shards)
@@ -103,7 +115,7 @@ def test_processes_that_hold_their_own_shard_alone_reach_the_simulations_model(t
             end.close()
 
     (expected,) = simulate(
-        fedbn(lr=0.2), build_model(spec.model, (6,), 3), shards, run_of(spec), "sequential"
+        on_heads(fedbn(lr=0.2), told), build_model(spec.model, (6,), sum(outputs)), shards, run_of(spec), "sequential"
     ).checkpoints
     (found,) = load_checkpoints(tmp_path / "server/to/federated")
     assert found.round == expected.round == 3

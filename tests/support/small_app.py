@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from fedwright_crds.documents import CandidateCode, PackageInput
-from fedwright_crds.task import Data, DataSource, ModelSpec, Task, Training
-from fedwright_federation.algorithm import Strategy
+from fedwright_crds.task import Data, DataSource, Head, ModelSpec, Task, Training
+from fedwright_federation.algorithm import Heads, Strategy, on_heads
 from fedwright_federation.algorithm.parts import Training as SharedTraining
 from fedwright_federation.models import build_model
 from fedwright_federation.packaging.fedwright_app.results import model_digest
@@ -16,24 +16,34 @@ from fedwright_federation.simulation.run import RunSpec, Shard
 
 SHAPE, CLASSES, SEED = (6,), 3, 11
 
+HEADS = (Head(name="three"), Head(name="two", groups=((0,), (1, 2))))
+"""What `<method>-on-heads` has: nodes tell 3, 2, 3, ... classes apart."""
+
 METHODS = {
     "scaffold": ("fedwright_federation.strategies.scaffold", {"lr": 0.2}),
     "fedrep": ("fedwright_federation.strategies.fedrep", {"lr": 0.2, "head_share": 0.5}),
     "fedpaq": ("fedwright_federation.strategies.fedpaq", {"lr": 0.2}),
     "fedbn": ("fedwright_federation.strategies.fedbn", {"lr": 0.2}),
     "heterofl": ("fedwright_federation.strategies.heterofl", {"lr": 0.2}),
+    "fedavg-on-heads": ("fedwright_federation.strategies.fedavg", {"lr": 0.2}),
+    "fedrep-on-heads": ("fedwright_federation.strategies.fedrep", {"lr": 0.2, "head_share": 0.5}),
 }
+
+
+def heads(method: str) -> tuple[Head, ...]:
+    return HEADS if method.endswith("-on-heads") else ()
 
 
 def code(method: str) -> CandidateCode:
     module, _ = METHODS[method]
-    text = f"""from {module} import {method}
+    name = module.rpartition(".")[2]
+    text = f"""from {module} import {name}
 
 from .client import settled
 
 
 def build(hyperparameters):
-    return {method}(**settled(hyperparameters))
+    return {name}(**settled(hyperparameters))
 """
     return CandidateCode(files={"strategy.py": text, "client.py": "def settled(given):\n    return dict(given)\n"})
 
@@ -43,24 +53,30 @@ def settings(method: str, rounds: int = 3, clients: int = 2) -> PackageInput:
         name=f"small-{method}",
         title=f'A small "{method}"',
         request="small",
-        task=Task(data=Data(source=DataSource.DIGITS), clients=clients, training=Training(batch_size=8, local_steps=4)),
+        task=Task(
+            data=Data(source=DataSource.DIGITS),
+            clients=clients,
+            heads=heads(method),
+            training=Training(batch_size=8, local_steps=4),
+        ),
         model=ModelSpec(hidden=(8,), batch_norm=method == "fedbn"),
         hyperparameters=METHODS[method][1],
         seed=SEED,
         rounds=rounds,
         input_shape=SHAPE,
-        classes=CLASSES,
+        classes=sum(head.classes(CLASSES) for head in heads(method)) or CLASSES,
     )
 
 
-def shards(clients: int = 2, rows: int = 40) -> list[Shard]:
-    """Blobs whose classes are shared unevenly."""
+def shards(clients: int = 2, rows: int = 40, method: str = "") -> list[Shard]:
+    """Blobs whose classes are shared unevenly. With heads the last two classes are one to every other client."""
     made = []
     for client in range(clients):
         rng = np.random.default_rng(client)
         y = rng.choice(CLASSES, rows + 5 * client, p=np.roll([0.6, 0.3, 0.1], client))
         x = rng.normal(size=(len(y), *SHAPE)) + 2.0 * np.eye(CLASSES, SHAPE[0])[y]
-        made.append(Shard(x.astype(np.float32), y.astype(np.int64)))
+        most = 1 if heads(method) and client % 2 else CLASSES - 1
+        made.append(Shard(x.astype(np.float32), np.minimum(y, most).astype(np.int64)))
     return made
 
 
@@ -89,8 +105,10 @@ def simulated(method: str, given: list[Shard], rounds: int = 3) -> SimulationRes
     import importlib
 
     module, hyperparameters = METHODS[method]
-    strategy: Strategy = getattr(importlib.import_module(module), method)(**hyperparameters)
-    model = build_model(settings(method).model, SHAPE, CLASSES)
+    strategy: Strategy = getattr(importlib.import_module(module), module.rpartition(".")[2])(**hyperparameters)
+    settled = settings(method)
+    model = build_model(settled.model, SHAPE, settled.classes)
+    strategy = on_heads(strategy, Heads(settled.task.outputs(settled.classes)))
     run = RunSpec(SharedTraining(rounds=rounds, steps=4, batch_size=8), len(given), SEED)
     return simulate(strategy, model, given, run, "sequential")
 
