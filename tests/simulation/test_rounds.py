@@ -32,6 +32,7 @@ from fedwright_federation.models import Mlp
 from fedwright_federation.parts.codecs import Qsgd
 from fedwright_federation.parts.views import HEAD, PrivateRoles
 from fedwright_federation.simulation.engine import Simulation, simulate
+from fedwright_federation.simulation.messages import Download
 from fedwright_federation.simulation.run import RunSpec, Shard
 from fedwright_federation.strategies import fedavg, fedprox, scaffold
 
@@ -230,6 +231,22 @@ def test_a_download_codec_sends_changes_to_those_who_hold_the_last_model_and_nob
         simulation.server.aggregate(number, uploads)
     assert True in kinds
     assert False in kinds[3:]
+
+
+def test_no_codec_touches_running_statistics_on_their_way_down(normed: Mlp, shards: list[Shard], run: RunSpec) -> None:
+    """One level of quantisation would make variances negative; those who follow the changes hold the server's all the same."""
+    coarse = Simulation(replace(fedavg(), download=Qsgd(1)), normed, shards, run)
+    plain = Simulation(fedavg(), normed, shards, run)
+    coarse.step()
+    plain.step()
+    for key in ("norm.0.mean", "norm.0.variance"):
+        assert np.allclose(coarse.server.x[key], plain.server.x[key], atol=1e-6)
+    downloads = coarse.server.configure(2)
+    assert all(download.delta and download.size == len(download.encode()) for download in downloads.values())
+    before = coarse.server.x
+    coarse.round = 2
+    coarse._train({i: Download.decode(download.encode()) for i, download in downloads.items()})
+    assert all(same(memory.received, before) for memory in coarse.memories.values())
 
 
 # -- evaluation --------------------------------------------------------------------------------------------------------

@@ -127,13 +127,14 @@ class ClientRuntime:
 
     def _received(self, given: Assignment) -> Tree:
         codec, download = self.strategy.download, given.download
-        like = pick(self.initial, self.shared)
+        like = pick(self.initial, self.shared - self.statistics)
         if not download.delta:
             return {key: np.asarray(value, dtype=np.float32) for key, value in download.model.items()}
         if given.memory is None:
             raise ValueError(f"client {given.client.id} was sent a change to a model that it never had")
         round = self.run.round(download.round, self.model)
-        return add(given.memory.received, codec.decode(download.model, like, round))
+        change = {**codec.decode(download.model, like, round), **download.statistics}
+        return add(given.memory.received, change)
 
     def _travelling(self, weights: Mapping[str, object]) -> frozenset[str]:
         return frozenset((weights.keys() & self.shared) - self.statistics)

@@ -114,7 +114,7 @@ def _floats(arrays: Arrays) -> Tree:
 
 @dataclass(frozen=True)
 class Download:
-    """Server to client. `model` is what the download codec made: of the model, or where `delta` of its last change."""
+    """Server to client. `model` is the model, or where `delta` what the download codec made of its last change."""
 
     HEADER: ClassVar[struct.Struct] = struct.Struct("<2sIIB")
 
@@ -124,9 +124,11 @@ class Download:
     budget: int = 0xFFFFFFFF
     """Local steps that fit before the deadline."""
     delta: bool = False
+    statistics: Tree = field(default_factory=dict)
+    """With `delta`, the change of the running statistics, which no codec touches."""
 
     def _arrays(self) -> Arrays:
-        return _prefixed({"m": self.model, "p": flatten(self.published)})
+        return _prefixed({"m": self.model, "p": flatten(self.published), "s": self.statistics})
 
     @property
     def size(self) -> int:
@@ -140,8 +142,8 @@ class Download:
         if len(data) < cls.HEADER.size or not data.startswith(b"FD"):
             raise MessageError("these bytes are no download")
         _, number, budget, delta = cls.HEADER.unpack_from(data)
-        model, published = _split(decode_arrays(data[cls.HEADER.size :]), "mp")
-        return cls(number, model, unflatten(_floats(published)), budget, bool(delta))
+        model, published, statistics = _split(decode_arrays(data[cls.HEADER.size :]), "mps")
+        return cls(number, model, unflatten(_floats(published)), budget, bool(delta), _floats(statistics))
 
 
 @dataclass(frozen=True)

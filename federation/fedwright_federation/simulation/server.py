@@ -71,6 +71,8 @@ class _State:
     weighting: Named
     change: Arrays = field(default_factory=dict)
     """The last model change as encoded for clients that held the model before it."""
+    shift: Tree = field(default_factory=dict)
+    """The same change of the running statistics, as it is."""
     residual: Tree = field(default_factory=dict)
     held: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
     """For each client the last round whose download it kept; 0 for none."""
@@ -135,7 +137,7 @@ class ServerRuntime:
 
     def _download(self, number: int, published: Named, frame: Frame | None, delta: bool) -> Download:
         if delta:
-            return Download(number, self._state.change, published, delta=True)
+            return Download(number, self._state.change, published, delta=True, statistics=self._state.shift)
         model = pick(self._state.x, self.keys)
         if frame is None:
             return Download(number, dict(model), published)
@@ -263,9 +265,11 @@ class ServerRuntime:
         """Let the model move by what a client can decode, so that those who follow the changes never drift from it."""
         state, codec = self._state, self.strategy.download
         change = subtract(state.x, pick(before, self.keys))
+        moving, state.shift = self._moving(change), pick(change, self.statistics)
         rng = round.stream("download", 0)
-        state.change, state.residual = codec.encode(change, state.residual, rng, round)
-        state.x = {**state.x, **add(pick(before, self.keys), codec.decode(state.change, change, round))}
+        state.change, state.residual = codec.encode(moving, state.residual, rng, round)
+        decoded = codec.decode(state.change, moving, round)
+        state.x = {**state.x, **add(pick(before, self.keys), {**decoded, **state.shift})}
         state.changed = round.number
 
     def _frame(self, client: int, round: Round) -> Frame | None:
@@ -354,12 +358,14 @@ class ServerRuntime:
         groups |= {f"server/{key}": value for key, value in flatten(state.server).items()}
         groups |= {f"weighting/{key}": value for key, value in flatten(state.weighting).items()}
         groups |= {f"change/{key}": value for key, value in state.change.items()}
+        groups |= {f"shift/{key}": value for key, value in state.shift.items()}
         groups |= {f"residual/{key}": value for key, value in state.residual.items()}
         return groups | {"held": state.held, "changed": np.array([state.changed], np.int32)}
 
     def restore(self, arrays: Arrays) -> None:
         """Go on from what `state` gave."""
-        groups: dict[str, Arrays] = {"x": {}, "server": {}, "weighting": {}, "change": {}, "residual": {}}
+        names = ("x", "server", "weighting", "change", "shift", "residual")
+        groups: dict[str, Arrays] = {name: {} for name in names}
         for path, array in arrays.items():
             group, _, key = path.partition("/")
             if key:
@@ -369,6 +375,7 @@ class ServerRuntime:
             server=unflatten(_trees(groups["server"])),
             weighting=unflatten(_trees(groups["weighting"])),
             change=groups["change"],
+            shift=_trees(groups["shift"]),
             residual=_trees(groups["residual"]),
             held=np.asarray(arrays["held"], np.int32).copy(),
             changed=int(np.asarray(arrays["changed"], np.int32)[0]),
