@@ -19,6 +19,8 @@ FLEET = "fedwright_federation.simulation.fleet"
 
 HEADROOM = 1.25
 """Bytes of a checkpoint over bytes of the models that it must hold: too few to hide a training set beside them."""
+ASKED = 2
+"""Rows that are asked over rows that there are: the judged and the probes, each with its twin, are six fifths at most."""
 MOST_BYTES = 256 * MIB
 SCORE = Output(name="score.json", max_bytes=MIB)
 
@@ -168,10 +170,10 @@ def _handovers(spec: JudgeSpec, facts: DataFacts) -> tuple[Handover, ...]:
     rows, values = facts.samples, math.prod(facts.input_shape)
     data = rows * (4 * values + 32) + 4096 * (spec.task.clients + 16)
     evaluations = len(evaluated_rounds(spec))
-    answers = 4 * rows * facts.classes * evaluations
+    answers = 4 * ASKED * rows * facts.classes * evaluations
     return (
         Handover(name="shards", max_bytes=_capped(data)),
-        Handover(name="inputs", max_bytes=_capped(2 * data)),
+        Handover(name="inputs", max_bytes=_capped(ASKED * data)),
         Handover(name="labels", max_bytes=_capped(128 * rows + 65536)),
         Handover(name="checkpoint", max_bytes=checkpoint_bytes(spec, facts)),
         Handover(name="declared", max_bytes=MIB),

@@ -50,17 +50,16 @@ def write_questions(inputs: Path, labels: Path, spec: JudgeSpec, data: TaskData)
     opened, closed = (TEST, SELECTION) if spec.split is Split.TEST else (SELECTION, TEST)
     rng = _secret(data, spec.seed)
     probes = matched(data, closed, rng) if spec.probe else Probes(np.zeros(0, np.intp), np.zeros(0, np.intp))
-    groups = [data.rows(opened), probes.members, probes.strangers]
-    once = np.concatenate(groups)
-    twinned = np.concatenate(groups[1:])
+    judged = data.rows(opened)
+    groups = [judged, probes.members, probes.strangers]
+    again = [probes.members, probes.strangers, judged[: len(judged) if spec.probe else 0]]
+    once, twinned = np.concatenate(groups), np.concatenate(again)
     rows = np.concatenate([once, twinned])
-    sizes = [len(group) for group in (*groups, *groups[1:])]
-    role = np.repeat(np.array(list(Role), dtype=np.int8), sizes)
+    role = np.repeat(np.array(list(Role), dtype=np.int8), [len(group) for group in (*groups, *again)])
     noise = twins(data.x[twinned], float(data.x.std()), rng)
     order = rng.permutation(len(rows))
     place = np.argsort(order)
-    original = np.arange(len(rows))
-    original[len(once) :] = np.arange(len(groups[0]), len(once))
+    original = np.concatenate([np.arange(len(once)), np.roll(np.arange(len(once)), -len(judged))[: len(twinned)]])
     np.savez(
         inputs / "inputs.npz",
         x=np.concatenate([data.x[once], noise])[order],

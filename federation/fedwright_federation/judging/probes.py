@@ -1,6 +1,7 @@
 """Membership probes: training rows against rows of the same client and class that were never trained on.
 
-Each comes with a twin that differs by a little noise: a model answers both alike, a look-up of known rows does not.
+Each comes with a twin that differs by a little noise: a model answers both alike, a look-up of known rows does not. The
+rows that are judged have twins too, else having one would tell a probe, and it could be answered by another rule.
 """
 
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ class Role(IntEnum):
     STRANGER = 2
     MEMBER_TWIN = 3
     STRANGER_TWIN = 4
+    JUDGED_TWIN = 5
 
 
 @dataclass(frozen=True)
