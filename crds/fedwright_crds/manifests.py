@@ -35,7 +35,7 @@ def load_manifests(source: str | Path) -> list[AnyKind]:
     if len(text.encode(errors="surrogatepass")) > MOST_BYTES:
         raise ManifestError([_placed(where, None, f"more than {MOST_BYTES // 1024} KiB; split the file")])
     try:
-        found = [(document, _resource(document, where)) for document in documents(text)]
+        found = [(one, _resource(one, where)) for document in documents(text) for one in _entries(document)]
     except TextError as problem:
         raise ManifestError([_placed(where, problem.line, str(problem))]) from None
     if not found:
@@ -70,6 +70,20 @@ def _placed(where: str, line: int | None, message: str) -> str:
     return f"{place or 'the manifest'}: {message}"
 
 
+def _entries(document: Document) -> list[Document]:
+    """A `List`, as `get -o yaml` prints it, is its items."""
+    match document.value:
+        case {"apiVersion": "v1", "kind": "List", "items": list(items)}:
+            found = [Document(item, document.line_of(("items", place))) for place, item in enumerate(items)]
+        case _:
+            return [document]
+    for path, line in document.lines.items():
+        match path:
+            case ("items", int(place), *below):
+                found[place].lines[tuple(below)] = line
+    return found
+
+
 def _resource(document: Document, where: str) -> AnyKind:
     model = _model(document, where)
     value = {name: part for name, part in document.value.items() if name != "status"}
@@ -101,14 +115,14 @@ def _model(document: Document, where: str) -> type[AnyKind]:
 
 
 def _twice(found: list[tuple[Document, AnyKind]], where: str) -> Iterator[str]:
-    seen: dict[tuple[str, str, str], int] = {}
+    seen: dict[tuple[str, str, str], Document] = {}
     for document, resource in found:
         key = (resource.kind, resource.metadata.namespace, resource.metadata.name)
-        first = seen.setdefault(key, document.line)
-        if first != document.line:
+        first = seen.setdefault(key, document)
+        if first is not document:
             line = document.line_of(("metadata", "name"))
             yield _placed(
                 where,
                 line,
-                f"metadata.name {key[2]} is already that of the {key[0]} at line {first}; rename one of the two",
+                f"metadata.name {key[2]} is already that of the {key[0]} at line {first.line}; rename one of the two",
             )

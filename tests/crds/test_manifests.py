@@ -77,6 +77,22 @@ def test_two_documents_with_one_name_are_refused() -> None:
     )
 
 
+LIST = "apiVersion: v1\nkind: List\nitems:\n"
+
+
+def test_a_list_is_its_items_each_with_its_line() -> None:
+    good, bad = json.dumps(GOOD), json.dumps(with_field(with_field(GOOD, "metadata.name", "b"), "spec.serach", {}))
+    assert [one.metadata.name for one in load_manifests(f"{LIST}- {good}\n")] == ["good"]
+    assert refused(f"{LIST}- {good}\n- {bad}\n") == "line 5: spec.serach is not a field; write search"
+    assert refused(f"{LIST}- 1\n") == "line 4: a document is no mapping; write apiVersion, kind, metadata and spec"
+
+
+def test_one_name_twice_on_one_line_is_refused() -> None:
+    listed = json.dumps({"apiVersion": "v1", "kind": "List", "items": [GOOD, GOOD]})
+    assert refused(listed).endswith("metadata.name good is already that of the FLStrategyRequest at line 1; "
+                                    "rename one of the two")  # fmt: skip
+
+
 def test_one_name_in_two_namespaces_is_two_resources() -> None:
     one = yaml.safe_dump(GOOD)
     other = yaml.safe_dump(with_field(GOOD, "metadata.namespace", "lab"))

@@ -11,7 +11,9 @@ from fedwright_operator.cli.options import DEFAULT_HOME, HomeFolder, Namespace, 
 
 
 def apply(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="YAML with one or more resources.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="YAML with one or more resources; - reads standard input.")
+    ],
     home: HomeFolder = DEFAULT_HOME,
     namespace: Namespace = "default",
 ) -> None:

@@ -15,6 +15,7 @@ from fedwright_operator.cli.columns import figure, row
 from fedwright_operator.cli.get import table
 from fedwright_operator.cli.lookup import existing, one_named, store_of
 from fedwright_operator.cli.options import DEFAULT_HOME, HomeFolder, Namespace, given_options, home_at
+from fedwright_operator.cli.plain import plain
 from fedwright_operator.cli.words import asked, plan_in_words
 from fedwright_operator.local.artifacts import Artifacts
 from fedwright_operator.local.events import Events
@@ -44,7 +45,7 @@ def describe(
     lines += _section("Conditions", map(_condition, resource.status.conditions))
     events = [one for one in Events(where.events) if one.uid == resource.metadata.uid][-EVENTS:]
     lines += _section("Events", (f"{one.at}  {one.reason}: {one.message}" for one in events))
-    print("\n".join(lines))
+    print(plain("\n".join(lines)))
 
 
 def _body(home: Home, store: Store, resource: AnyResource, options: str) -> list[str]:
@@ -92,5 +93,5 @@ def _condition(one: Condition) -> str:
 
 
 def _section(heading: str, lines: "Iterator[str] | list[str]") -> list[str]:
-    indented = [f"  {line}" for line in lines]
+    indented = [f"  {line}" for text in lines for line in text.splitlines()]
     return ["", heading, *indented] if indented else []

@@ -12,6 +12,7 @@ import yaml
 from fedwright_operator.cli.columns import Row, row
 from fedwright_operator.cli.lookup import called, existing, store_of, target
 from fedwright_operator.cli.options import DEFAULT_HOME, HomeFolder, Namespace, Output, home_at
+from fedwright_operator.cli.plain import plain_line
 from fedwright_operator.local.home import now
 from fedwright_operator.local.kinds import KINDS, AnyResource, Kind
 from fedwright_operator.local.store import Store
@@ -105,7 +106,7 @@ def _tables(found: Sequence[AnyResource], *, wide: bool, heading: bool) -> None:
 
 def table(rows: Sequence[Row], *, heading: bool) -> str:
     """Columns padded to their widest value."""
-    lines = [list(rows[0]), *(list(one.values()) for one in rows)]
+    lines = [list(rows[0]), *([plain_line(value) for value in one.values()] for one in rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
     padded = [
         "   ".join(value.ljust(width) for value, width in zip(line, widths, strict=True)).rstrip() for line in lines

@@ -9,6 +9,7 @@ from fedwright_crds.candidate import Candidate
 from fedwright_crds.work import Outcome, WorkResult
 from fedwright_operator.cli.lookup import called, existing, one_named, store_of
 from fedwright_operator.cli.options import DEFAULT_HOME, HomeFolder, Namespace, home_at
+from fedwright_operator.cli.plain import plain
 from fedwright_operator.local.events import Events
 from fedwright_operator.local.kinds import AnyResource
 from fedwright_operator.local.works import Works
@@ -30,7 +31,7 @@ def logs(
     resource = existing(store, kind.model, name, namespace)
     about = (resource, *store.owned_by(resource))
     for line in (*_events(Events(where.events), about), *_attempts(about), *_works(works, about, every)):
-        print(line)
+        print(plain(line))
 
 
 def _events(events: Events, about: Iterable[AnyResource]) -> Iterator[str]:

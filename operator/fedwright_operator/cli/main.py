@@ -3,6 +3,8 @@
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
 
 import click
 import typer
@@ -10,6 +12,8 @@ import typer
 from fedwright_operator.cli import apply, delete, get, intent, logs, report, run
 from fedwright_operator.cli.describe import describe
 from fedwright_operator.cli.ending import BAD_INPUT, FAILED, INTERRUPTED, Refusal
+from fedwright_operator.cli.options import HOME_VARIABLE
+from fedwright_operator.cli.plain import plain
 from fedwright_operator.local.home import HomeIsDriven
 from fedwright_operator.local.store import StoreError
 
@@ -20,6 +24,19 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+@app.callback()
+def before_the_verb(
+    home: Annotated[
+        Path | None, typer.Option("--home", help="As after the command, which wins where both are given.")
+    ] = None,
+) -> None:
+    """Options that people also write before the command."""
+    if home is not None:
+        os.environ[HOME_VARIABLE] = str(home)
+
+
 COMMANDS = (
     run.run,
     apply.apply,
@@ -51,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         wrong.show()
         return wrong.exit_code
     except (Refusal, StoreError, HomeIsDriven) as refused:
-        print(f"fedwright: {refused}", file=sys.stderr)
+        print(plain(f"fedwright: {refused}"), file=sys.stderr)
         return BAD_INPUT
     except BrokenPipeError:
         # Whoever read our output has seen enough; Python would complain once more when it flushes at exit.

@@ -9,9 +9,10 @@ import typer
 from fedwright_operator.cli.ending import Refusal
 from fedwright_operator.local.home import Home
 
+HOME_VARIABLE = "FEDWRIGHT_HOME"
 HomeFolder = Annotated[
     Path,
-    typer.Option("--home", envvar="FEDWRIGHT_HOME", help="Folder that holds everything.", show_default=True),
+    typer.Option("--home", envvar=HOME_VARIABLE, help="Folder that holds everything.", show_default=True),
 ]
 Namespace = Annotated[str, typer.Option("--namespace", "-n", help="Namespace of the resources.")]
 RequestName = Annotated[str, typer.Argument(metavar="REQUEST", help="Name of the request.")]

@@ -14,12 +14,14 @@ from fedwright_boxes import sandbox_available
 from fedwright_crds.candidate import Candidate
 from fedwright_crds.deployment import Deployment
 from fedwright_crds.documents import Plan
+from fedwright_crds.federation import Federation
 from fedwright_crds.request import FLStrategyRequest, RequestPhase
 from fedwright_operator.cli import manifest
 from fedwright_operator.cli.ending import BAD_INPUT, FAILED, INTERRUPTED, Refusal, exit_status
 from fedwright_operator.cli.interrupt import Interrupts, interrupts
 from fedwright_operator.cli.lookup import request_named, store_of
 from fedwright_operator.cli.options import DEFAULT_HOME, HomeFolder, Namespace, given_options, home_at
+from fedwright_operator.cli.plain import plain
 from fedwright_operator.cli.screen import Screen, screen_for
 from fedwright_operator.cli.snapshot import Activity, Snapshot
 from fedwright_operator.cli.words import asked, plan_in_words
@@ -32,7 +34,10 @@ from fedwright_operator.local.usage import Usage
 
 
 def run(
-    wish: Annotated[str, typer.Argument(metavar="FILE|REQUEST", help="A manifest, or a request to go on with.")],
+    wish: Annotated[
+        str,
+        typer.Argument(metavar="FILE|REQUEST", help="A manifest (- reads standard input), or a request to go on with."),
+    ],
     home: HomeFolder = DEFAULT_HOME,
     namespace: Namespace = "default",
     unsafe_no_sandbox: Annotated[
@@ -49,6 +54,7 @@ def run(
     resources = _resources(where, wish, namespace)
     request = _only_request(resources, wish)
     _need_a_sandbox(unsafe_no_sandbox)
+    _need_the_federation(where, resources, request)
     with interrupts() as heard, where.driven():
         manifest.apply_all(where, resources)
         end = _drive(where, request, heard, unsafe_no_sandbox)
@@ -57,13 +63,13 @@ def run(
         return INTERRUPTED
     status = exit_status(end)
     words = _last_words(where, end, given_options(home, request.metadata.namespace))
-    print(words, file=sys.stderr if status in {FAILED, BAD_INPUT} else sys.stdout)
+    print(plain(words), file=sys.stderr if status in {FAILED, BAD_INPUT} else sys.stdout)
     return status
 
 
 def _resources(home: Home, wish: str, namespace: str) -> Sequence[AnyResource]:
     """From the file, or the request of that name as it is."""
-    if Path(wish).is_file() or Path(wish).suffix in {".yaml", ".yml", ".json"} or "/" in wish:
+    if wish == "-" or Path(wish).is_file() or Path(wish).suffix in {".yaml", ".yml", ".json"} or "/" in wish:
         return manifest.read(Path(wish), namespace)
     return [request_named(store_of(home), wish, namespace)]
 
@@ -81,6 +87,20 @@ def _need_a_sandbox(unsafe: bool) -> None:
     if not unsafe and (problem := sandbox_available()):
         raise Refusal(
             f"no sandbox for generated code: {problem}; mend that, or accept the risk with --unsafe-no-sandbox"
+        )
+
+
+def _need_the_federation(home: Home, resources: Sequence[AnyResource], request: FLStrategyRequest) -> None:
+    """Refuse to search for a winner that could not be rolled out."""
+    meta, template = request.metadata, request.spec.deployment
+    if not template.enabled or template.federation is None or request.status.phase.terminal:
+        return
+    beside = {(one.metadata.namespace, one.metadata.name) for one in resources if isinstance(one, Federation)}
+    present = Store(home.resources).get(Federation, template.federation, meta.namespace)
+    if present is None and (meta.namespace, template.federation) not in beside:
+        raise Refusal(
+            f"spec.deployment.federation is {template.federation!r}, and there is no such Federation in namespace "
+            f"{meta.namespace}; apply it first, or remove the field and a fleet is made"
         )
 
 

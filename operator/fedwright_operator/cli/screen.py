@@ -11,6 +11,7 @@ from rich.text import Text
 
 from fedwright_crds.candidate import Candidate, CandidatePhase
 from fedwright_operator.cli.columns import figure
+from fedwright_operator.cli.plain import plain_line
 from fedwright_operator.cli.snapshot import Snapshot, clock, score
 
 REDRAW_SECONDS = 0.25
@@ -77,7 +78,7 @@ def _candidates(snapshot: Snapshot) -> Table:
         best = one.metadata.name == snapshot.request.status.best_candidate
         table.add_row(
             one.metadata.name,
-            one.spec.title,
+            Text(plain_line(one.spec.title)),
             Text(str(one.status.phase), style=COLOURS.get(one.status.phase, "")),
             str(len(one.status.trials) or ""),
             Text(figure(score(one)), style="bold green" if best else ""),
@@ -114,7 +115,9 @@ class PlainScreen(AbstractContextManager["PlainScreen"]):
 
     def _say(self, snapshot: Snapshot, line: str) -> None:
         self._said = time.monotonic()
-        self._console.print(f"[{clock(snapshot.seconds)}] {line}", markup=False, highlight=False, soft_wrap=True)
+        self._console.print(
+            f"[{clock(snapshot.seconds)}] {plain_line(line)}", markup=False, highlight=False, soft_wrap=True
+        )
 
 
 def _ended(one: Candidate) -> str:

@@ -18,6 +18,9 @@ D = TypeVar("D", bound=Strict)
 PLATFORM_ATTEMPTS = 3
 """How often work is tried when the platform, not the work, is at fault."""
 
+MOST_WORDS = 900
+"""Characters of what a step printed: its end names the error, and the whole is to fit into a line of 1024."""
+
 
 class Unfinished(Exception):  # noqa: N818 - no error: control flow of a pass, caught by the step runner alone
     """Raised by a step that cannot go on before wanted work has finished."""
@@ -106,8 +109,14 @@ def failure_text(result: WorkResult) -> str:
     verdict = result.verdicts[-1] if result.verdicts else None
     where = f" in step {verdict.step}" if verdict else ""
     seen = f"{result.kind}: {result.reason}{where}"
-    words = result.message or (verdict.text.strip() if verdict else "")
-    return f"{seen}: {words[-1500:]}" if words else seen
+    words = _beyond_the_reason(result) or (verdict.text.strip() if verdict else "")
+    return f"{seen}: {words[-MOST_WORDS:]}" if words else seen
+
+
+def _beyond_the_reason(result: WorkResult) -> str:
+    """The parent's message, unless it only repeats how the last step ended."""
+    repeated = {f"step {verdict.step}: {verdict.reason}" for verdict in result.verdicts[-1:]}
+    return "" if result.message in repeated else result.message
 
 
 def _first_line(problem: Exception) -> str:

@@ -1,5 +1,6 @@
 """Bad input: one clear message that names the field and the mend, exit 2, nothing written, nothing started."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,9 @@ import yaml
 from person import Person, manifest_of
 from scripted_machine import scripted
 
+from fedwright_agents.minds import MINDS
 from fedwright_crds.base import digest_of
+from fedwright_operator.cli.manifest import PROFILES
 
 Manifest = Callable[..., Path]
 
@@ -35,6 +38,21 @@ BAD = {
         changed(budgets={"simulatedRounds": 10}),
         "budgets.simulatedRounds",
         "raise",
+    ),
+    "a mind that this machine does not have": (
+        changed(minds={"planner": "gpt-9"}),
+        "spec.minds.planner is 'gpt-9'",
+        "give catalogue",
+    ),
+    "a reviewer that this machine does not have": (
+        changed(minds={"reviewers": ["catalogue", "nobody"]}),
+        "spec.minds.reviewers[1] is 'nobody'",
+        "give catalogue",
+    ),
+    "a name longer than a file's": (
+        {**manifest_of(), "metadata": {"name": "a" * 253}},
+        "metadata.name",
+        "at most 200 characters",
     ),
     "a kind that is none": ({**manifest_of(), "kind": "Strategy"}, "kind", "FLStrategyRequest"),
     "a candidate by hand": (
@@ -81,6 +99,50 @@ def test_a_file_without_a_resource_says_what_to_write(
     answer = fedwright("run", path)
     assert answer.status == 2 and words in answer.error and str(path) in answer.error
     assert not home.exists()
+
+
+def test_the_minds_of_this_machine_are_those_of_the_agents() -> None:
+    assert set(PROFILES) == set(MINDS)
+
+
+def test_a_fleet_that_is_not_there_is_said_before_anything_is_written(
+    fedwright: Person, manifest: Manifest, home: Path
+) -> None:
+    answer = fedwright("run", manifest(deployment={"federation": "nowhere"}))
+    assert answer.status == 2 and "spec.deployment.federation is 'nowhere'" in answer.error
+    assert "apply it first" in answer.error and not home.exists()
+
+
+def test_a_fleet_beside_its_request_is_there(fedwright: Person, manifest: Manifest) -> None:
+    fleet = {
+        "apiVersion": "fedwright.dev/v1alpha1",
+        "kind": "Federation",
+        "metadata": {"name": "edge"},
+        "spec": {"groups": [{"name": "nodes", "nodes": 2, "data": {"path": "/data/shard.npz"}}]},
+    }
+    asking = {"questions": "Automatic", "plan": "Required", "promotion": "Automatic"}
+    with scripted():
+        wish = manifest_of(interaction=asking, deployment={"federation": "edge"})
+        assert fedwright("run", manifest(wish, fleet)).status == 3
+        assert fedwright("run", "wish").status == 3
+
+
+def test_standard_input_is_a_file_too(fedwright: Person, manifest: Manifest) -> None:
+    before = os.dup(0)
+    try:
+        with manifest().open() as file:
+            os.dup2(file.fileno(), 0)
+        assert fedwright("apply", "-").out == "flstrategyrequest/wish created\n"
+    finally:
+        os.dup2(before, 0)
+        os.close(before)
+
+
+def test_a_home_may_be_named_before_the_command(fedwright: Person, manifest: Manifest, tmp_path: Path) -> None:
+    assert fedwright("--home", tmp_path / "before", "apply", manifest()).status == 0
+    assert (tmp_path / "before/resources").is_dir()
+    assert fedwright("--home", tmp_path / "before", "apply", manifest(), "--home", tmp_path / "after").status == 0
+    assert (tmp_path / "after/resources").is_dir()
 
 
 def test_a_file_that_is_not_there(fedwright: Person, tmp_path: Path, home: Path) -> None:

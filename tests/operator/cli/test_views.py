@@ -14,10 +14,13 @@ import yaml
 from person import Person
 from scripted_machine import scripted
 from small_plans import wait_for
+from world import World
 
+from fedwright_crds.base import Strict
 from fedwright_crds.candidate import Candidate
+from fedwright_crds.documents import PlanOutput
 from fedwright_crds.request import FLStrategyRequest
-from fedwright_crds.work import Reason
+from fedwright_crds.work import Reason, Work
 from fedwright_operator.local.artifacts import Artifacts
 from fedwright_operator.local.home import Home
 from fedwright_operator.local.store import Store
@@ -147,3 +150,19 @@ def test_get_watches_a_run_from_another_terminal(
         text = text[end:].lstrip()
     assert versions == sorted(set(versions)), "each version once, in order"
     assert phases[0] == "Pending" and phases[-1] == "Succeeded" and "Exploring" in phases
+
+
+def test_what_a_mind_wrote_cannot_write_to_the_terminal(fedwright: Person, manifest: Manifest) -> None:
+    def hostile(world: World, work: Work) -> dict[str, Strict | bytes]:
+        (output,) = world.answer_plan(work).values()
+        assert isinstance(output, PlanOutput) and output.plan
+        plan = output.plan.model_copy(update={"summary": "Well.\n\x1b[2J\x1b]0;title\x07Better."})
+        return {"plan.json": output.model_copy(update={"plan": plan})}
+
+    asking = {"questions": "Automatic", "plan": "Required", "promotion": "Automatic"}
+    with scripted(script={"plan": hostile}):
+        asked = fedwright("run", manifest(interaction=asking))
+    assert asked.status == 3
+    for said in (asked.out, fedwright("describe", "wish").out, fedwright("logs", "wish").out):
+        assert not {"\x1b", "\x07"} & set(said)
+    assert "\n  Well.\n  ?[2J?]0;title?Better.\n" in fedwright("describe", "wish").out
