@@ -35,7 +35,7 @@ def test_facts_tell_skewed_from_even_data(inspect: Inspect) -> None:
     even, skewed = inspect({"partition": {"kind": "IID"}}), inspect({"partition": {"kind": "Pathological"}})
     assert isinstance(even, DataFacts) and isinstance(skewed, DataFacts)
     assert even.samples == 1797 and even.classes == 10 and even.input_shape == (1, 8, 8)
-    assert even.label_skew < 0.2 and 0.7 < skewed.label_skew < 0.85
+    assert even.label_skew < 0.02 and 0.7 < skewed.label_skew < 0.85
     assert set(skewed.labels_per_client) == {2} and len(even.train_samples_per_client) == 20
 
 
@@ -46,7 +46,15 @@ def test_facts_tell_shifted_features(inspect: Inspect) -> None:
     assert shifted.feature_shift > 0.5 > 2 * plain.feature_shift
 
 
-def test_skew_is_the_total_variation_distance(inspect: Inspect) -> None:
+@pytest.mark.parametrize("clients", [4, 20, 80])
+def test_chance_alone_is_neither_skew_nor_shift(clients: int, inspect: Inspect) -> None:
+    """80 clients with 13 rows each have label distributions a third apart, however the rows were dealt."""
+    found = inspect({"clients": clients, "partition": {"kind": "IID"}})
+    assert isinstance(found, DataFacts)
+    assert found.label_skew < 0.03 and found.feature_shift < 0.1
+
+
+def test_skew_is_the_total_variation_distance_beyond_that_of_chance(inspect: Inspect) -> None:
     from fedwright_crds.task import Task
 
     task = {"data": {"source": "Digits"}, "clients": 4, "partition": {"kind": "Dirichlet", "alpha": 0.2}}
@@ -55,7 +63,11 @@ def test_skew_is_the_total_variation_distance(inspect: Inspect) -> None:
     everyone = np.bincount(data.y[data.rows(TRAIN)], minlength=10) / len(data.rows(TRAIN))
     found = inspect(task)
     assert isinstance(found, DataFacts)
-    assert found.label_skew == pytest.approx(np.mean([0.5 * np.abs(own - everyone).sum() for own in shares]))
+    distance = np.mean([0.5 * np.abs(own - everyone).sum() for own in shares])
+    rng, sizes = np.random.default_rng(0), [len(data.rows(TRAIN, i)) for i in range(4)]
+    dealt = [rng.permutation(data.y[data.rows(TRAIN)])[:size] for size in sizes for _ in range(500)]
+    chance = np.mean([0.5 * np.abs(np.bincount(y, minlength=10) / len(y) - everyone).sum() for y in dealt])
+    assert found.label_skew == pytest.approx((distance - chance) / (1 - chance), abs=0.005)
 
 
 @pytest.mark.parametrize(

@@ -46,22 +46,31 @@ def facts_of(data: TaskData) -> DataFacts:
 
 
 def _label_skew(counts: NDArray[np.int64], heads: int) -> float:
-    """Mean total-variation distance of the clients' label distributions from that of all clients with the same head."""
-    together = np.stack([counts[head::heads].sum(0) for head in range(heads)])
-    own, everyone = (table / table.sum(1, keepdims=True) for table in (counts, together))
-    peers = everyone[np.arange(len(counts)) % heads]
-    return float(0.5 * np.abs(own - peers).sum(1).mean())
+    """Mean total-variation distance of the clients' label distributions from that of all clients with the same head.
+
+    Less what chance gives rows dealt at random, scaled so that 1 stays 1: a few rows never have the proportions of all.
+    """
+    together = np.stack([counts[head::heads].sum(0) for head in range(heads)])[np.arange(len(counts)) % heads]
+    held, of = counts.sum(1, keepdims=True), together.sum(1, keepdims=True)
+    own, peers = counts / held, together / of
+    found = 0.5 * np.abs(own - peers).sum(1).mean()
+    chance = 0.5 * np.sqrt(2 / np.pi * peers * (1 - peers) * (1 / held - 1 / of)).sum(1).mean()
+    return float(max(0.0, (found - chance) / (1 - chance)))
 
 
 def _feature_shift(x: NDArray[np.float32], rows: Sequence[NDArray[np.intp]]) -> float:
-    """Mean over clients of the root mean square, over features, of (client's mean - mean) / standard deviation."""
+    """Mean over clients of the root mean square, over features, of (client's mean - mean) / standard deviation.
+
+    Less what chance gives rows dealt at random.
+    """
     everyone = x[np.concatenate(rows)].astype(np.float64)
     mean, deviation = everyone.mean(0), everyone.std(0)
     varies = deviation > 1e-9
     if not varies.any():
         return 0.0
     moved = np.stack([(x[held].mean(0) - mean)[varies] / deviation[varies] for held in rows])
-    return float(np.sqrt((moved**2).mean(1)).mean())
+    chance = np.array([1 / len(held) - 1 / len(everyone) for held in rows])
+    return float(np.sqrt(np.maximum(0.0, (moved**2).mean(1) - chance)).mean())
 
 
 if __name__ == "__main__":
