@@ -113,8 +113,8 @@ Group = Annotated[tuple[Annotated[int, Field(ge=0, le=99_999)], ...], Field(min_
 class Head(Strict):
     """One of several tasks over the same inputs: what the clients with this head tell of them.
 
-    `groups` are this head's own classes, each made of classes of the source (numbered from 0, in sorted order); absent, the
-    head tells the source's classes apart as they are.
+    `groups` are this head's own classes, each made of classes of the source (numbered from 0, in sorted order). Every class
+    that its clients hold is in one of them. Absent: the head tells the source's classes apart as they are.
     """
 
     name: Word
@@ -125,21 +125,15 @@ class Head(Strict):
         return len(self.groups) or source
 
     @model_validator(mode="after")
-    def _each_class_in_one_group(self) -> Self:
+    def _no_class_in_two_groups(self) -> Self:
         if not self.groups:
             return self
         if len(self.groups) < 2:
             raise ValueError(f"groups of {self.name} leave one class; make at least two groups")
-        listed = sorted(one for group in self.groups for one in group)
-        if listed != list(range(len(listed))):
-            raise ValueError(
-                f"groups of {self.name} hold {_some(listed)}; put each class of the data, from 0, into exactly one group"
-            )
+        listed = [one for group in self.groups for one in group]
+        if twice := next((str(one) for one in listed if listed.count(one) > 1), None):
+            raise ValueError(f"groups of {self.name} hold class {twice} twice; put each class into one group")
         return self
-
-
-def _some(numbers: list[int]) -> str:
-    return ", ".join(map(str, numbers[:20])) + (", ..." if len(numbers) > 20 else "")
 
 
 class DeviceProfile(StrEnum):

@@ -1,6 +1,7 @@
 """The catalogue's data against the recipes, the parts and the rules that they speak of."""
 
 import inspect
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,7 +12,8 @@ from typing import Any
 import pytest
 
 from fedwright_agents.catalogue_mind.code import code
-from fedwright_crds.documents import CodeInput
+from fedwright_crds.documents import CodeInput, DataFacts
+from fedwright_crds.request import RequestSpec
 from fedwright_crds.task import Architecture, Data, DataSource, ModelSpec, Task
 from fedwright_federation.algorithm import Heads, Strategy, check, on_heads
 from fedwright_federation.algorithm.legality import Unit
@@ -26,7 +28,10 @@ from fedwright_federation.catalogue import (
     extend,
     of_method,
 )
+from fedwright_federation.catalogue.circumstances import circumstances
 from fedwright_federation.catalogue.composition import capabilities
+from fedwright_federation.catalogue.entries import Circumstance
+from fedwright_federation.catalogue.matching import match
 from fedwright_federation.models import build_model
 
 KNOWN = catalogue()
@@ -167,3 +172,24 @@ def test_a_masked_loss_replaces_the_plain_one_and_leaves_other_terms() -> None:
 def test_code_of_an_illegal_composition_is_not_written() -> None:
     asked = CodeInput(title="x", method="fedmlb", hypothesis="", model=LINEAR, task=TASK)
     assert "needs a model with blocks" in code(asked).cannot
+
+
+def test_a_task_of_several_heads_is_known_as_one_and_what_cannot_serve_it_says_why() -> None:
+    wire = {"goal": "g", "task": {"data": {"source": "Digits"}, "heads": [{"name": "a"}, {"name": "b"}]}}
+    spec = RequestSpec.model_validate_json(json.dumps(wire))
+    facts = DataFacts(
+        samples=1797,
+        classes=20,
+        input_shape=(1, 8, 8),
+        train_samples_per_client=(54,) * 20,
+        labels_per_client=(10,) * 20,
+        label_skew=0.1,
+        feature_shift=0.1,
+    )
+    assert circumstances(facts, spec, DEEP)[Circumstance.MULTI_TASK] == 1.0
+    excluded = {one.method.id: one.excluded for one in match(KNOWN, facts, spec, DEEP) if one.excluded}
+    assert set(excluded) == {"scaffold", "feddm", "fedns", "fedkd"}
+    assert "a task with one head" in excluded["scaffold"]
+    plain = spec.model_copy(update={"task": spec.task.model_copy(update={"heads": ()})})
+    assert Circumstance.MULTI_TASK not in circumstances(facts, plain, DEEP)
+    assert not any(one.excluded for one in match(KNOWN, facts, plain, DEEP))

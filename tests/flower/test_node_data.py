@@ -9,7 +9,7 @@ import pytest
 from flwr.common.config import parse_config_args
 
 from fedwright_crds.federation import FederationSpec, NodeData, NodeGroup
-from fedwright_crds.task import Data, DataSource, Partition, PartitionKind, Task
+from fedwright_crds.task import Data, DataSource, Head, Partition, PartitionKind, Task
 from fedwright_federation.flower.home import Home
 from fedwright_federation.flower.node_data import make_trial_data, settings
 from fedwright_federation.packaging.files import read_arrays
@@ -51,6 +51,15 @@ def test_a_trials_nodes_hold_one_shard_each(tmp_path: Path) -> None:
 def test_more_nodes_than_clients_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"3 nodes and its task 2 clients; raise task\.clients"):
         settings(Home(tmp_path), spec(NodeGroup(name="trial", nodes=3, data=NodeData(task=TASK))))
+
+
+def test_nodes_whose_trial_data_are_of_another_head_are_refused(tmp_path: Path) -> None:
+    heads = (Head(name="a"), Head(name="b", groups=((0, 1, 2, 3, 4), (5, 6, 7, 8, 9))))
+    trial = NodeGroup(name="trial", nodes=2, data=NodeData(task=TASK.model_copy(update={"heads": heads})))
+    own = NodeGroup(name="own", nodes=1, data=NodeData(entry_point="owner.data:load"))
+    with pytest.raises(ValueError, match="trial begins after 1 nodes and its task has 2 heads in turn"):
+        settings(Home(tmp_path), spec(own, trial))
+    assert len(settings(Home(tmp_path), spec(trial, own))) == 3
 
 
 def test_a_fleet_that_cannot_be_says_why(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

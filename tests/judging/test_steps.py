@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from chain import Chain, judge_of, spec_of
+from chain import FEDAVG, Chain, judge_of, spec_of
 
 from fedwright_crds.documents import JudgeSpec, Score, ServerFacts
 from fedwright_crds.judging_work import evaluated_rounds
@@ -23,6 +23,12 @@ from fedwright_federation.strategies import fedbn
 
 def build(hyperparameters):
     return fedbn(lr=0.3)
+"""
+FEDREP = """
+from fedwright_federation.strategies import fedrep
+
+def build(hyperparameters):
+    return fedrep(lr=0.3)
 """
 TEMPERED = """
 from dataclasses import dataclass, replace
@@ -158,6 +164,68 @@ def test_a_continual_run_forgets(judge: Judge) -> None:
     score = judge(spec_of(task, rounds=20, hyperparameters={"lr": 0.3}, evaluations=2))
     assert [point.round for point in score.curve] == [4, 8, 10, 12, 16, 20]
     assert score.metrics["AverageAccuracy/Global"] < 0.4 and score.metrics["Forgetting/Global"] > 0.7
+
+
+HEADS = [
+    {"name": "digit"},
+    {"name": "odd-even", "groups": [[0, 2, 4, 6, 8], [1, 3, 5, 7, 9]]},
+    {"name": "at-least-5", "groups": [[0, 1, 2, 3, 4], [5, 6, 7, 8, 9]]},
+]
+
+
+@pytest.mark.parametrize("source", [FEDAVG, FEDREP], ids=["FedAvg", "FedRep"])
+def test_each_head_is_judged_on_its_own_outputs(source: str, judge: Judge, tmp_path: Path) -> None:
+    """Once more by hand: the model's own slice for each client, multiplied out and counted; the worst of three heads."""
+    task = {"data": {"source": "Digits"}, "clients": 8, "partition": {"kind": "IID"}, "heads": HEADS}
+    spec = spec_of(task, rounds=12, probe=True, hyperparameters={"lr": 0.3})
+    score = judge(spec, source)
+    data = load_task(spec.task, spec.seed)
+    rows, checkpoint = data.rows(SELECTION), tmp_path / "handovers" / "checkpoint"
+    spans = [slice(0, 10), slice(10, 12), slice(12, 14)]
+    right = np.zeros(len(data.y), dtype=bool)
+    with np.load(checkpoint / "server.12.npz", allow_pickle=False) as tree:
+        for client in range(8):
+            held = rows[data.client[rows] == client]
+            hidden = np.maximum(data.x[held].reshape(len(held), -1) @ tree["body.0.weight"] + tree["body.0.bias"], 0)
+            logits = (hidden @ tree["head.weight"] + tree["head.bias"])[:, spans[client % 3]]
+            right[held] = logits.argmax(1) == data.y[held]
+    by_head = [right[rows[data.client[rows] % 3 == head]].mean() for head in range(3)]
+    assert score.ok and not score.constant and score.probe is not None
+    assert score.metrics["WorstHeadAccuracy/Global"] == pytest.approx(min(by_head), abs=1e-9)
+    assert score.metrics["Accuracy/Global"] == pytest.approx(right[rows].mean(), abs=1e-9)
+    assert 0 < score.metrics["Loss/PerClient"] < np.log(10)
+    personal = [np.mean(score.per_client[head::3]) for head in range(3)]
+    assert score.metrics["WorstHeadAccuracy/PerClient"] == pytest.approx(min(personal))
+    assert min(personal) > 0.6
+
+
+def test_answers_that_are_alike_within_each_head_are_constant(judge: Judge) -> None:
+    """Though two heads' answers differ: a model that learns nothing, with a head of zeros."""
+    task = {"data": {"source": "Digits"}, "clients": 8, "partition": {"kind": "IID"}, "heads": HEADS}
+
+    def blank(step: str, handovers: Path) -> None:
+        if step == "simulate":
+            rewrite(
+                handovers / "checkpoint" / "server.4.npz",
+                lambda tree: tree.update({key: np.zeros_like(tree[key]) for key in tree if key.startswith("head.")}),
+            )
+
+    score = judge(spec_of(task), FEDAVG, blank)
+    assert score.ok and score.constant
+    assert score.metrics["Loss/Global"] < np.log(10)
+
+
+def test_probability_at_foreign_outputs_is_lost(judge: Judge) -> None:
+    task = {"data": {"source": "Digits"}, "clients": 8, "partition": {"kind": "IID"}, "heads": HEADS}
+
+    def elsewhere(step: str, handovers: Path) -> None:
+        if step == "predict":
+            answers = np.load(handovers / "predictions" / "global.npy")
+            np.save(handovers / "predictions" / "global.npy", np.ascontiguousarray(np.roll(answers, 2, axis=-1)))
+
+    spec = spec_of(task, rounds=12, hyperparameters={"lr": 0.3})
+    honest, moved = judge(spec), judge(spec, FEDAVG, elsewhere)
+    assert honest.metrics["WorstHeadAccuracy/Global"] > 0.5 > moved.metrics["WorstHeadAccuracy/Global"] == 0.0
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Tasks with several heads: whose row has which label, and groupings that do not fit the data."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -62,10 +63,48 @@ def test_label_skew_is_that_among_clients_of_one_head() -> None:
     assert alike.labels_per_client == (10, 2, 2, 10, 2, 2, 10, 2)
 
 
-def test_groups_that_are_not_the_datas_classes_name_the_field() -> None:
-    with pytest.raises(BadInputError, match="parity hold 4 classes and the data has 10") as caught:
-        load_task(task_of({"name": "parity", "groups": [[0, 2], [1, 3]]}), 0)
+@pytest.mark.parametrize(
+    ("groups", "reason"),
+    [
+        ([[0, 2], [1, 3]], "no group of some has class [4-9], and client [0-7], which has that head, holds rows of it"),
+        ([[0, 2, 4, 6, 8], [1, 3, 5, 7, 9, 10]], "groups of some hold class 10 and the data has classes 0 to 9"),
+    ],
+    ids=["too few", "too many"],
+)
+def test_groups_that_are_not_the_datas_classes_name_the_field(groups: list[list[int]], reason: str) -> None:
+    with pytest.raises(BadInputError, match=reason) as caught:
+        load_task(task_of({"name": "some", "groups": groups}), 0)
     assert caught.value.field == "spec.task.heads"
+
+
+def test_a_users_clients_may_answer_questions_that_have_nothing_in_common(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each head groups the labels that its own clients hold, and no others."""
+    (tmp_path / "ward.py").write_text(
+        "import numpy as np\n"
+        "def load():\n"
+        "    client = np.repeat(np.arange(4), 50)\n"
+        "    fever, rhythm = np.array(['cold', 'warm']), np.array(['fast', 'slow', 'still'])\n"
+        "    i = np.arange(200)\n"
+        "    return np.eye(5)[i % 5], np.where(client % 2 == 0, fever[i % 2], rhythm[i % 3]), client\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    named = {"cold": 0, "fast": 1, "slow": 2, "still": 3, "warm": 4}
+    data = load_task(
+        task_of(
+            {"name": "fever", "groups": [[named["cold"]], [named["warm"]]]},
+            {"name": "rhythm", "groups": [[named["still"]], [named["slow"]], [named["fast"]]]},
+            data={"source": "EntryPoint", "entryPoint": "ward:load"},
+            partition={"kind": "Natural"},
+            clients=4,
+        ),
+        0,
+    )
+    assert data.heads == Heads((2, 3))
+    assert [set(data.shard(client).y) for client in range(4)] == [{0, 1}, {0, 1, 2}] * 2
+    i = np.arange(200)
+    assert np.array_equal(data.y, np.where(data.client % 2 == 0, i % 2, 2 - i % 3))
 
 
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=6), st.integers(2, 9))

@@ -11,29 +11,36 @@ from fedwright_federation.tasks.problems import BadInputError
 def heads_of(task: Task, classes: int) -> Heads:
     """The heads of a task over a source of so many classes. Raises BadInputError."""
     for head in task.heads:
-        grouped = sum(map(len, head.groups))
-        if head.groups and grouped != classes:
+        greatest = max((one for group in head.groups for one in group), default=0)
+        if greatest >= classes:
             raise BadInputError(
                 "spec.task.heads",
-                f"groups of {head.name} hold {grouped} classes and the data has {classes}",
-                "put each class of the data, from 0, into exactly one group",
+                f"groups of {head.name} hold class {greatest} and the data has classes 0 to {classes - 1}",
+                "remove it",
             )
     return Heads(tuple(head.classes(classes) for head in task.heads) or (classes,))
 
 
 def labels_of(task: Task, heads: Heads, y: NDArray[np.int64], owner: NDArray[np.int64]) -> NDArray[np.int64]:
-    """[n], each row's label in the classes of its owner's head. Rows of nobody keep the source's."""
+    """[n], each row's label in the classes of its owner's head. Rows of nobody keep the source's. Raises BadInputError."""
     labels = y.copy()
     for number, head in enumerate(task.heads):
         if head.groups:
             rows = (owner >= 0) & (owner % len(heads.outputs) == number)
-            labels[rows] = _table(head)[y[rows]]
+            labels[rows] = _grouped(head, y[rows], owner[rows])
     return labels
 
 
-def _table(head: Head) -> NDArray[np.int64]:
-    """[source's classes], the head's class of each."""
-    table = np.zeros(sum(map(len, head.groups)), dtype=np.int64)
+def _grouped(head: Head, y: NDArray[np.int64], owner: NDArray[np.int64]) -> NDArray[np.int64]:
+    table = np.full(int(y.max(initial=0)) + 1, -1, dtype=np.int64)
     for label, group in enumerate(head.groups):
-        table[list(group)] = label
-    return table
+        table[[one for one in group if one < len(table)]] = label
+    labels = table[y]
+    if (labels < 0).any():
+        at = int(labels.argmin())
+        raise BadInputError(
+            "spec.task.heads",
+            f"no group of {head.name} has class {y[at]}, and client {owner[at]}, which has that head, holds rows of it",
+            "put the class into a group",
+        )
+    return labels
