@@ -357,7 +357,7 @@ class Comparison(Strict):
     high: float
     level: float
     p: float
-    """Of the paired t test: two-sided and after Holm's correction for the objective, one-sided for a margin.
+    """Of the paired t test, after Holm's correction over finalists: two-sided for the objective, one-sided for a margin.
 
     By sign flips where the differences do not vary. `holds` where it is at most `level`.
     """

@@ -24,8 +24,8 @@ def finalist(
         Score(ok=True, metrics={f"{metric}/Global": float(column[seed]) for metric, column in columns.items()})
         for seed in range(10)
     )
-    made = {"candidate": name, "title": name, "role": role, "hyperparameters": {}, "scores": scores, **fields}
-    return Finalist.model_validate(made)
+    made = {"candidate": name, "title": name, "role": role, "hyperparameters": {}, "scores": scores, "federated": True}
+    return Finalist.model_validate({**made, **fields})
 
 
 def given(
@@ -101,10 +101,25 @@ def test_two_finalists_are_corrected_for() -> None:
     assert together.objective[0].p == pytest.approx(min(1, 2 * alone.objective[0].p))
 
 
+def test_two_finalists_at_the_edge_of_a_margin_seldom_pass_it() -> None:
+    """Both are as much worse as the margin allows: one of the two is let through in a twentieth of the cases at most."""
+    rng, margin, repeats = np.random.default_rng(5), Constraint(metric=Metric.ACCURACY, margin=0.03), 600
+    passed = 0
+    for _ in range(repeats):
+        base = 0.9 + rng.normal(0, 0.01, 10)
+        edge = [base - 0.03 + rng.normal(0, 0.02, 10) for _ in range(2)]
+        rivals = [finalist(f"c{n}", {"Accuracy": one, "UploadMebibytes": 1.0}) for n, one in enumerate(edge)]
+        fedavg = finalist("fedavg", {"Accuracy": base, "UploadMebibytes": 8.0}, "Baseline")
+        decision = decide(given(fedavg, *rivals, objective=Metric.UPLOAD_MEBIBYTES, constraints=[margin]))
+        passed += decision.winner is not None
+    assert 0.02 < passed / repeats < 0.07
+
+
 @pytest.mark.parametrize(
     ("fields", "says"),
     [
-        ({"federated": False}, "is not federated"),
+        ({"federated": False}, "is not shown to be federated"),
+        ({"federated": None}, "is not shown to be federated"),
         ({"scores": BASELINE.scores[:9]}, "9 fresh seeds"),
         ({"scores": (Score(ok=False, reason="model diverged"), *BASELINE.scores[1:])}, "model diverged"),
         ({"scores": (Score(ok=True, metrics={}), *BASELINE.scores[1:])}, "was not measured"),

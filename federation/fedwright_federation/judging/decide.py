@@ -30,7 +30,7 @@ def decide(given: DecideInput) -> Decision:
     faults = {one.candidate: fault for one in finalists if (fault := _fault(one, baseline, given))}
     fit = [one for one in finalists if one.candidate not in faults]
     objective = _objective(fit, baseline, given)
-    constraints = [_constraint(one, baseline, asked, given.level) for one in fit for asked in given.constraints]
+    constraints = [one for asked in given.constraints for one in _constraint(fit, baseline, asked, given.level)]
     better = {one.candidate for one in objective if one.holds}
     worse = {one.candidate for one in constraints if not one.holds}
     ranked = sorted(fit, key=lambda one: (-_signed_mean(one, given), one.candidate))
@@ -59,8 +59,8 @@ def _fault(one: Finalist, baseline: Finalist, given: DecideInput) -> str:
                 return f"{metric}/{scope} of {who.candidate} was not measured on every fresh seed"
     if len(one.scores) != len(baseline.scores) or len(one.scores) < 2:
         return f"{one.candidate} was judged on {len(one.scores)} fresh seeds and the baseline on {len(baseline.scores)}"
-    if one.federated is False:
-        return f"{one.candidate} is not federated"
+    if not one.federated:
+        return f"{one.candidate} is not shown to be federated"
     if any(score.constant for score in one.scores):
         return f"{one.candidate} gives every input the same answer"
     return ""
@@ -78,10 +78,16 @@ def _objective(fit: Sequence[Finalist], baseline: Finalist, given: DecideInput) 
     ]
 
 
-def _constraint(one: Finalist, baseline: Finalist, asked: Constraint, level: float) -> Comparison:
-    """One-sided, and each at the full level: all of them must hold."""
-    test = statistics.not_inferior(_gains(one, baseline, asked.metric, asked.scope), asked.margin)
-    return _comparison(one, baseline, asked.metric, asked.scope, level, test.t, test.sign_flip, asked.margin)
+def _constraint(fit: Sequence[Finalist], baseline: Finalist, asked: Constraint, level: float) -> list[Comparison]:
+    """Each against the baseline; one-sided, and Holm's over finalists. All constraints must hold, so none is corrected for others."""
+    metric, scope, margin = asked.metric, asked.scope, asked.margin
+    tests = [statistics.not_inferior(_gains(one, baseline, metric, scope), margin) for one in fit]
+    ts = statistics.holm([test.t for test in tests])
+    flips = statistics.holm([test.sign_flip for test in tests])
+    return [
+        _comparison(one, baseline, metric, scope, level, p, flip, margin)
+        for one, p, flip in zip(fit, ts, flips, strict=True)
+    ]
 
 
 def _against(leader: Finalist | None, catalogue: Finalist | None, given: DecideInput) -> Comparison | None:

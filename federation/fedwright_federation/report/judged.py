@@ -17,6 +17,8 @@ def section(story: Story) -> Section:
             "Clients trained on one part of their data. Everything that was chosen on the way, from hyperparameters to "
             "finalists, was chosen on a second part, the selection split. The third part, the test split, was opened once, "
             f"for the finalists and the baselines, with {judging.fresh_seeds} fresh seeds on which nothing had been chosen.",
+            "A seed draws who holds which row, the first weights, who takes part and the order of the batches. Which rows are "
+            "test rows it never changes, so intervals speak of other runs on these rows, not of other rows.",
             f"Tuned FedAvg and {len(report.plan.baselines) - 1} other methods of the catalogue had as many tuning trials "
             f"({report.spec.search.trials}) as each candidate. Finalists were compared with FedAvg seed by seed; intervals are "
             f"{percent(judging.level)}, and the chance to crown a strategy that is no better is at most {judging.level:.0%}.",
