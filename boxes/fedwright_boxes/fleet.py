@@ -4,9 +4,9 @@ A star: clients speak with the server alone. A frame is a header (peer, round, p
 names the receiver, and receives the sender. What a member claims of itself is never read.
 """
 
+import select
 import socket
 import struct
-from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -16,6 +16,8 @@ from fedwright_crds.work import MIB, Reason
 FRAME = struct.Struct("<IIQ")
 SERVER = 0xFFFFFFFF
 FRAME_BYTES = 64 * MIB
+ROUNDS = 1 << 16
+"""Rounds have numbers below this."""
 HELD_BYTES = 512 * MIB
 """Most that the parent holds of frames that are not whole or not taken yet."""
 _CHUNK = MIB
@@ -29,8 +31,7 @@ class _Member:
     channel: socket.socket
     cell: Cell
     incoming: bytearray = field(default_factory=bytearray)
-    outgoing: deque[memoryview] = field(default_factory=deque)
-    queued: int = 0
+    outgoing: bytearray = field(default_factory=bytearray)
     hears: bool = True
     speaks: bool = True
 
@@ -53,14 +54,16 @@ class Switchboard:
         """How many rounds a payload was sent for."""
         return len(self._rounds)
 
-    def sockets(self) -> Mapping[int, bool]:
+    def sockets(self) -> Mapping[int, int]:
+        """A member that has said its last word is always readable, so it is not asked."""
         return {
-            descriptor: bool(member.outgoing)
+            descriptor: select.POLLIN * member.speaks | select.POLLOUT * bool(member.outgoing)
             for descriptor, member in self._by_descriptor.items()
             if member.speaks or member.outgoing
         }
 
     def serve(self, descriptor: int) -> None:
+        """One chunk at a time: whoever never stops speaking keeps neither the clock nor the others waiting."""
         member = self._by_descriptor[descriptor]
         self._write(member)
         self._read(member)
@@ -68,33 +71,29 @@ class Switchboard:
     def _write(self, member: _Member) -> None:
         try:
             while member.outgoing:
-                sent = member.channel.send(member.outgoing[0])
-                member.queued -= sent
-                member.outgoing[0] = member.outgoing[0][sent:]
-                if not member.outgoing[0]:
-                    member.outgoing.popleft()
+                del member.outgoing[: member.channel.send(member.outgoing)]
             if not member.hears:
                 member.channel.shutdown(socket.SHUT_WR)
         except BlockingIOError:
             return
         except OSError:  # it has ended
             member.outgoing.clear()
-            member.queued = 0
             member.hears = False
 
     def _read(self, member: _Member) -> None:
+        if not member.speaks:
+            return
         try:
-            while member.speaks:
-                chunk = member.channel.recv(_CHUNK)
-                member.incoming += chunk
-                if self._held() > HELD_BYTES:
-                    self._refuse(member, Reason.OUTPUT_FLOOD)
-                self._carry(member)
-                if not chunk:
-                    self._fall_silent(member)
+            chunk = member.channel.recv(_CHUNK)
         except BlockingIOError:
             return
         except OSError:
+            chunk = b""
+        member.incoming += chunk
+        self._carry(member)
+        if self._held() > HELD_BYTES:
+            self._refuse(member, Reason.OUTPUT_FLOOD)
+        if not chunk:
             self._fall_silent(member)
 
     def _fall_silent(self, member: _Member) -> None:
@@ -110,7 +109,7 @@ class Switchboard:
         while len(member.incoming) >= FRAME.size and member.speaks:
             to, round_, size = FRAME.unpack_from(member.incoming)
             receiver = self._members.get(to)
-            if receiver is None or (member.name == SERVER) == (to == SERVER):
+            if receiver is None or (member.name == SERVER) == (to == SERVER) or round_ >= ROUNDS:
                 self._refuse(member, Reason.BAD_OUTPUT)
             elif size > FRAME_BYTES:
                 self._refuse(member, Reason.OUTPUT_FLOOD)
@@ -118,25 +117,26 @@ class Switchboard:
                 return
             else:
                 with memoryview(member.incoming) as view:
-                    frame = FRAME.pack(member.name, round_, size) + view[FRAME.size : FRAME.size + size]
-                del member.incoming[: len(frame)]
-                self._deliver(receiver, round_, frame)
+                    self._deliver(member.name, receiver, round_, view[FRAME.size : FRAME.size + size])
+                del member.incoming[: FRAME.size + size]
 
     def _held(self) -> int:
-        return sum(len(member.incoming) + member.queued for member in self._members.values())
+        return sum(len(member.incoming) + len(member.outgoing) for member in self._members.values())
 
     def _refuse(self, member: _Member, why: Reason) -> None:
         member.speaks = False
         member.incoming.clear()
         member.cell.kill(why)
 
-    def _deliver(self, receiver: _Member, round_: int, frame: bytes) -> None:
+    def _deliver(self, sender: int, receiver: _Member, round_: int, payload: memoryview) -> None:
         self._rounds.add(round_)
         if receiver.name == SERVER:
-            self.bytes_up += len(frame) - FRAME.size
+            self.bytes_up += len(payload)
         else:
-            self.bytes_down += len(frame) - FRAME.size
+            self.bytes_down += len(payload)
         if receiver.hears:
-            receiver.outgoing.append(memoryview(frame))
-            receiver.queued += len(frame)
-            self._write(receiver)
+            waits = bool(receiver.outgoing)
+            receiver.outgoing += FRAME.pack(sender, round_, len(payload))
+            receiver.outgoing += payload
+            if not waits:
+                self._write(receiver)

@@ -49,8 +49,8 @@ class Order:
 class Exchange(Protocol):
     """Carries messages between cells while they are watched. Descriptors are those of the parent's ends."""
 
-    def sockets(self) -> Mapping[int, bool]:
-        """Each descriptor to watch, and whether it has something to write."""
+    def sockets(self) -> Mapping[int, int]:
+        """Each descriptor to watch, and the events of poll(2) to wait for."""
 
     def serve(self, descriptor: int) -> None:
         """Read and write what can be; ends the cell whose end it is if it breaks the rules."""
@@ -314,8 +314,8 @@ def _wait(cells: Sequence[Cell], exchange: Exchange | None, seconds: float) -> s
         for descriptor in cell.descriptors():
             poll.register(descriptor, select.POLLIN)
     sockets = exchange.sockets() if exchange else {}
-    for descriptor, writing in sockets.items():
-        poll.register(descriptor, select.POLLIN | (select.POLLOUT if writing else 0))
+    for descriptor, events in sockets.items():
+        poll.register(descriptor, events)
     ready = {descriptor for descriptor, _ in poll.poll(seconds * 1000)}
     if exchange:
         for descriptor in ready & set(sockets):

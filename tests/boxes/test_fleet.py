@@ -1,5 +1,7 @@
 """A server and its clients, each in a box of its own, joined by the parent's channel alone."""
 
+import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -70,6 +72,45 @@ def test_a_flood_of_messages_is_cut_off(play: Any, scenario: str) -> None:
     result = play(scenario, clients=1)
     assert result.reason == Reason.OUTPUT_FLOOD
     assert result.verdicts[-1].wall_seconds < 15
+
+
+def test_only_the_server_and_its_clients_are_spoken_to(play: Any) -> None:
+    assert play("narcissist", clients=1).reason == Reason.BAD_OUTPUT
+    assert play("stranger", clients=1).reason == Reason.BAD_OUTPUT
+
+
+@pytest.mark.parametrize("scenario", ["busy", "halves", "silent", "deaf", "empty"])
+def test_the_clock_and_the_parent_stand_whatever_members_do(play: Any, scenario: str) -> None:
+    """Whoever speaks without end, in pieces or not at all costs the parent neither the clock, nor memory, nor a core."""
+    memory, used = _resident_mib(), time.process_time()
+    result = play(scenario, clients=2, wall_seconds=3.0)
+    assert result.reason in (Reason.DEADLINE_EXCEEDED, Reason.OUTPUT_FLOOD)
+    assert result.verdicts[-1].wall_seconds < 8
+    assert _resident_mib() - memory < 600
+    assert scenario in ("deaf", "empty") or time.process_time() - used < 1
+
+
+def _resident_mib() -> int:
+    status = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) // 1024 for line in status if line.startswith("VmHWM:"))
+
+
+def test_rounds_without_end_are_refused(play: Any) -> None:
+    result = play("numbers", clients=1)
+    assert result.reason == Reason.BAD_OUTPUT
+    assert (result.verdicts[-1].rounds or 0) <= 1 << 16
+
+
+def test_no_descriptor_passes_between_members(rig: Rig, play: Any) -> None:
+    result = play("passing", clients=1)
+    assert result.outcome == Outcome.SUCCEEDED, result
+    assert rig.artifacts.read(result.outputs["sum"]) == b"[]"
+
+
+def test_memory_is_bounded_for_each_member(play: Any) -> None:
+    result = play("greedy", clients=2, memory_mib=200)
+    assert result.reason == Reason.OUT_OF_MEMORY
+    assert result.verdicts[-1].wall_seconds < 10
 
 
 def test_one_broken_member_ends_the_step_with_its_reason(play: Any) -> None:

@@ -30,6 +30,18 @@ class Channel:
     def raw(self, data):
         self._line.sendall(data)
 
+    def deafen(self):
+        self._line.shutdown(socket.SHUT_RD)
+
+    def hang_up(self):
+        self._line.shutdown(socket.SHUT_WR)
+
+    def pass_on(self, descriptor):
+        socket.send_fds(self._line, [FRAME.pack(SERVER, 0, 4) + b"data"], [descriptor])
+
+    def descriptors(self):
+        return socket.recv_fds(self._line, FRAME.size + 4, 8)[1]
+
     def _exactly(self, size):
         data = b""
         while len(data) < size:
@@ -92,6 +104,103 @@ def flood_server(channel):
 def flood_client(channel, _):
     while True:
         channel.send(SERVER, 0, bytes(1 << 20))
+
+
+def empty_server(channel):
+    time.sleep(30)
+
+
+def empty_client(channel, _):
+    """Frames without a payload, so small that holding one costs far more than it has bytes."""
+    while True:
+        channel.raw(FRAME.pack(SERVER, 0, 0) * 4096)
+
+
+def deaf_server(channel):
+    """Takes nothing, so that nothing of the flood has to be held."""
+    channel.deafen()
+    time.sleep(30)
+
+
+deaf_client = empty_client
+
+
+def numbers_server(channel):
+    while channel.receive():
+        pass
+
+
+def numbers_client(channel, _):
+    """Another round in each frame."""
+    for round_ in range(0, 1 << 32, 4096):
+        channel.raw(b"".join(FRAME.pack(SERVER, round_ + number, 0) for number in range(4096)))
+
+
+def silent_server(channel):
+    channel.send(0, 0, bytes(4 << 20))
+    time.sleep(30)
+
+
+def silent_client(channel, _):
+    """Says its last word and never reads."""
+    channel.hang_up()
+    time.sleep(30)
+
+
+def passing_server(channel):
+    """Whether a descriptor comes with the message."""
+    BOX.output("sum").write_text(str(channel.descriptors()))
+
+
+def passing_client(channel, _):
+    channel.pass_on(os.open("/box/in/clients", os.O_RDONLY))
+
+
+def narcissist_server(channel):
+    channel.send(SERVER, 0, b"to myself")
+    time.sleep(30)
+
+
+def narcissist_client(channel, _):
+    time.sleep(30)
+
+
+def stranger_server(channel):
+    channel.send(99, 0, b"nobody")
+    time.sleep(30)
+
+
+stranger_client = narcissist_client
+
+
+def halves_server(channel):
+    channel.receive()
+
+
+def halves_client(channel, _):
+    """Half a frame, and then nothing."""
+    channel.raw(FRAME.pack(SERVER, 0, 100)[:7])
+    time.sleep(30)
+
+
+def busy_server(channel):
+    channel.receive()
+
+
+def busy_client(channel, _):
+    while True:
+        pass
+
+
+def greedy_server(channel):
+    channel.receive()
+
+
+def greedy_client(channel, number):
+    kept = []
+    while number == 1:
+        kept.append(bytearray(os.urandom(1 << 16) * 256))
+    time.sleep(30)
 
 
 def broken_server(channel):
