@@ -109,7 +109,8 @@ def _enter_namespaces(item: Item, walls: Walls) -> None:
     else:
         syscalls.unshare(namespaces)
     for target, size in ((item.root, item.limits.folder_bytes), ("/dev/shm", SHARED_MEMORY_BYTES)):
-        syscalls.mount_tmpfs(target, f"size={size},nr_inodes={INODES},mode=0700{owner}")
+        inodes = INODES + item.limits.files
+        syscalls.mount_tmpfs(target, f"size={size},nr_inodes={inodes},mode=0700{owner}")
 
 
 def _identity() -> str:

@@ -161,6 +161,7 @@ class Zygote:
             "sandboxed": self.sandboxed,
             "as_root": os.geteuid() == 0,
             "network": self.profile.network,
+            "hostile": self.profile.hostile,
             "imports": self.profile.imports,
             "programs": self.profile.programs,
             "environment": {**BASE_ENVIRONMENT, **self.profile.environment},

@@ -1,7 +1,7 @@
 """What one cell may use, and the part of it that the kernel enforces per process. Knows no cgroup: see `groups`."""
 
 import resource
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fedwright_crds.work import MIB
 
@@ -20,20 +20,15 @@ class Limits:
     folder_bytes: int
     """Size of the tmpfs at the root of the box: what is handed in, what is handed on, and scratch."""
     processes: int
+    files: int = 0
+    """How many are handed in, beside those that it may make."""
     open_files: int = 256
     grouped: bool = True
     """Whether a control group bounds the memory of the tree; if not, each process is bounded by itself as well."""
 
     def without_group(self) -> "Limits":
         """Memory of sockets shows in no sum over processes: fewer of both where no control group counts it."""
-        return Limits(
-            self.wall_seconds,
-            self.memory_bytes,
-            self.folder_bytes,
-            min(self.processes, 32),
-            min(self.open_files, 64),
-            grouped=False,
-        )
+        return replace(self, processes=min(self.processes, 32), open_files=min(self.open_files, 64), grouped=False)
 
 
 def apply(limits: Limits, data_bytes: int, own_user: bool) -> None:
@@ -42,7 +37,7 @@ def apply(limits: Limits, data_bytes: int, own_user: bool) -> None:
     The number of processes is counted by user: it is bounded only where the cell has a user of its own.
     """
     bounds = {
-        resource.RLIMIT_CORE: 0,
+        resource.RLIMIT_CORE: 1,  # not 0: a program of the host that takes dumps by a pipe would be started even so
         resource.RLIMIT_FSIZE: limits.folder_bytes,
         resource.RLIMIT_NOFILE: limits.open_files,
         resource.RLIMIT_CPU: int(limits.wall_seconds * 4) + 5,

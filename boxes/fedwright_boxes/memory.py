@@ -20,14 +20,26 @@ def tree(process: int) -> Iterator[int]:
             continue
 
 
-def tree_bytes(process: int, fields: tuple[str, ...] = ("Pss_Anon:", "Pss_Shmem:")) -> int:
-    """Proportional set size. By default without mapped files, which cost no memory of their own."""
+def tree_bytes(process: int, fields: tuple[str, ...] = ("Pss_Anon:", "Pss_Shmem:", "VmPTE:")) -> int:
+    """Proportional set size. By default what is held for the tree alone: no mapped files, but the tables of its pages."""
     return sum(_process_bytes(current, fields) for current in tree(process))
 
 
 def _process_bytes(process: int, fields: tuple[str, ...]) -> int:
+    """A thread that has ended, be it the first, shows nothing of what the others hold: the first that shows it counts."""
     try:
-        lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
+        threads = sorted(os.listdir(f"/proc/{process}/task"), key=int)  # noqa: PTH208 (names alone)
+    except OSError:
+        return 0
+    return sum(
+        next(filter(None, (_shown(Path(f"/proc/{process}/task/{thread}", file), fields) for thread in threads)), 0)
+        for file in ("smaps_rollup", "status")
+    )
+
+
+def _shown(file: Path, fields: tuple[str, ...]) -> int:
+    try:
+        lines = file.read_text().splitlines()
     except OSError:
         return 0
     return sum(int(line.split()[1]) * _KIB for line in lines if line.startswith(fields))

@@ -10,6 +10,7 @@ import socket
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from mmap import PAGESIZE
 from pathlib import Path
 from typing import Protocol
 
@@ -183,12 +184,13 @@ class _Team:
             allowed=allowed,
         )
         files = dict(_files(self._progress, step, prefix))
-        size = sum(map(len, files.values()))
+        size = sum(-(-len(content) // PAGESIZE) * PAGESIZE for content in files.values())
         bounds = Limits(
             wall_seconds=step.wall_seconds,
             memory_bytes=step.memory_mib * MIB + size,
             folder_bytes=size + limits.SCRATCH_BYTES + allowed.most_bytes,
             processes=step.processes,
+            files=len(files),
             open_files=self._zygote.profile.open_files,
         )
         return Order(program, files, bounds, allowed.most_bytes)

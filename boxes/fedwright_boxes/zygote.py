@@ -54,7 +54,7 @@ def _walls(settings: dict[str, Any], proc: int) -> Walls:
         sandboxed=settings["sandboxed"],
         as_root=settings["as_root"],
         network=settings["network"],
-        filter=seccomp.program(settings["network"]),
+        filter=seccomp.program(settings["network"], settings["hostile"]),
         data_bytes=data_pages * os.sysconf("SC_PAGE_SIZE"),
         environment=settings["environment"],
     )

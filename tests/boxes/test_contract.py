@@ -132,6 +132,19 @@ def test_a_handover_is_bounded_as_a_whole(rig: Rig) -> None:
     assert rig.run(swells).reason == Reason.BAD_OUTPUT
 
 
+def test_the_reader_has_room_for_all_files_that_may_be_handed_over(rig: Rig) -> None:
+    """Else a bench that writes many would have the platform blamed for the judge's failure."""
+    names = ("first", "second", "third")
+    writers = [step("write_many", name, "4090", "1", writes=(name,)) for name in names]
+    reader = step("look", box=BoxKind.JUDGE, reads=names)
+    handovers = tuple(Handover(name=name, max_bytes=MIB) for name in names)
+    outputs = (Output(name="seen", max_bytes=4 * MIB),)
+    steps = [one.model_copy(update={"name": f"step-{place}"}) for place, one in enumerate((*writers, reader))]
+    steps[-1] = steps[-1].model_copy(update={"outputs": ("seen",)})
+    result = rig.run(rig.work(*steps, handovers=handovers, outputs=outputs))
+    assert len(answer(rig, result)) == 3 * 4090
+
+
 def test_a_program_that_is_not_there_is_named(rig: Rig) -> None:
     missing = Step(name="s", box=BoxKind.BENCH, program=("no_such_program",))
     result = rig.run(rig.work(missing))

@@ -1,6 +1,7 @@
 """What generated code tries from the bench, and what it gets. The same holds as root and as a plain user."""
 
 import os
+import signal
 import threading
 import time
 from pathlib import Path
@@ -95,8 +96,22 @@ def test_there_is_no_proc_and_none_can_be_mounted(rig: Rig) -> None:
 
 def test_dangerous_system_calls_are_refused(rig: Rig) -> None:
     _, found = rig.attack("system_calls")
-    assert len(found) > 40
+    assert len(found) > 70
     assert "ok" not in found.values()
+    assert rig.attack("the_32_bit_door")[1] == -signal.SIGSYS
+
+
+def test_a_file_that_all_see_carries_nothing_between_them(rig: Rig) -> None:
+    _, found = rig.attack("shared_file_state")
+    assert found.pop("plain command") == "ok"
+    assert set(found.values()) == {"EPERM"}
+
+
+def test_priorities_outside_stay_as_they_are(rig: Rig) -> None:
+    rig.attack("innocent")
+    before = {process: os.getpriority(os.PRIO_PROCESS, process) for process in tree(os.getpid())}
+    assert rig.attack("lower_everyones_priority")[1][-1] == "ESRCH"
+    assert before == {process: os.getpriority(os.PRIO_PROCESS, process) for process in before}
 
 
 def test_no_power_is_left(rig: Rig) -> None:
@@ -163,6 +178,15 @@ def test_a_memory_bomb_is_out_of_memory(rig: Rig) -> None:
     assert (verdict.peak_memory_mib or 0) < 700
 
 
+@pytest.mark.parametrize(
+    "where", ["without_a_first_thread", "that_is_not_dumpable", "handed_from_fork_to_fork", "in_page_tables"]
+)
+def test_memory_cannot_be_hidden(rig: Rig, where: str) -> None:
+    verdict, answer = rig.attack(f"memory_{where}", memory_mib=200)
+    assert (verdict.reason, answer) == (Reason.OUT_OF_MEMORY, None)
+    assert (verdict.peak_memory_mib or 0) < 1000
+
+
 def test_memory_is_counted_over_the_tree(rig: Rig) -> None:
     verdict, answer = rig.attack("memory_of_a_tree", memory_mib=200)
     assert (verdict.reason, answer) == (Reason.OUT_OF_MEMORY, None)
@@ -180,6 +204,13 @@ def test_folders_are_bounded_in_bytes_and_in_files(rig: Rig) -> None:
     assert filled["box"][0] <= 70 and filled["shm"][0] <= 64
     count, error = rig.attack("fill_the_inodes")[1]
     assert (error, count < 10_000) == ("ENOSPC", True)
+    for count, error in rig.attack("fill_with_names")[1].values():
+        assert (error, count < 10_000) == ("ENOSPC", True)
+
+
+def test_a_tree_of_folders_too_deep_for_any_path_is_left_behind(rig: Rig) -> None:
+    assert rig.attack("deep_folders")[1] == "deep"
+    assert rig.attack("innocent")[1]["files"] == []
 
 
 @pytest.mark.parametrize("endless", ["loop", "deaf_loop"])
@@ -233,7 +264,7 @@ def test_what_was_printed_is_printable(rig: Rig) -> None:
     "lie",
     [
         *("no_main_thread", "truncated_stream", "undeclared_file", "escaping_name", "name_twice", "huge_length"),
-        *("false_count", "trailing_bytes", "large_output"),
+        *("false_count", "trailing_bytes", "large_output", "a_child_speaks_too"),
     ],
 )
 def test_a_stream_that_is_not_whole_is_bad_output(rig: Rig, lie: str) -> None:

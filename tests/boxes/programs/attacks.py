@@ -3,11 +3,14 @@
 
 import ctypes
 import errno
+import fcntl
 import json
+import mmap
 import os
 import resource
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -151,11 +154,51 @@ CALLS = {
     "memfd_secret": (447, 0), "reboot": (169, 0, 0, 0, 0), "setuid": (105, 0), "setgid": (106, 0), "sethostname": (170, b"x", 1),
     "syslog": (103, 3, 0, 0), "kexec_load": (246, 0, 0, 0, 0), "init_module": (175, 0, 0, b""), "fanotify_init": (300, 0, 0),
     "modify_ldt": (154, 0, 0, 0), "quotactl": (179, 0, 0, 0, 0), "swapon": (167, b"x", 0), "settimeofday": (164, 0, 0),
+    "vmsplice": (278, 1, 0, 0, 0), "flock": (73, 0, 2), "inotify_init": (253,), "inotify_init1": (294, 0), "io_setup": (206, 1, 0),
+    "sync": (162,), "syncfs": (306, 1), "kcmp": (312, 1, 1, 0, 0, 0), "process_madvise": (440, 0, 0, 0, 0, 0), "acct": (163, 0),
+    "iopl": (172, 3), "statmount": (457, 0, 0, 0, 0), "open_tree_attr": (467, -100, b"/", 1, 0, 0), "unshare time": (272, 0x80),
+    "pidfd_open": (434, 2, 0), "x32's getpid": (0x40000027,), "of a later kernel": (468,), "mlockall": (151, 1), "vhangup": (153,),
+    "nice": (141, 0, 0, -20), "real time": (144, 0, 1, struct.pack("i", 1)), "I/O real time": (251, 1, 0, 1 << 13),
+    "clock_settime": (227, 0, bytes(16)), "mount by descriptor": (429, 0, b"", 0, b"/box", 4), "fspick": (433, -100, b"/", 0),
+    "setdomainname": (171, b"x", 1), "sethostname again": (170, b"host", 4), "swapoff": (168, b"x"), "delete_module": (176, b"x", 0),
 }  # fmt: skip
 
 
 def system_calls():
     return {name: system_call(*call) for name, call in CALLS.items()}
+
+
+def the_32_bit_door():
+    """`int 0x80`, where numbers mean other calls: how a child ends that calls getpid so."""
+    page = mmap.mmap(-1, mmap.PAGESIZE, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+    page.write(b"\xb8\x14\x00\x00\x00\xcd\x80\xc3")
+    if (child := os.fork()) == 0:
+        os._exit(ctypes.CFUNCTYPE(ctypes.c_int)(ctypes.addressof(ctypes.c_char.from_buffer(page)))() & 1)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def shared_file_state():
+    """What a file that all boxes and the host see could carry between them: locks, leases, watches."""
+    with Path("/opt/python/bin/python").open("rb") as file:
+        commands = {
+            "lock": fcntl.F_SETLK,
+            "waiting lock": fcntl.F_SETLKW,
+            "open file lock": 37,
+            "lease": fcntl.F_SETLEASE,
+        }
+        read_lock = struct.pack("hhqqi", fcntl.F_RDLCK, 0, 0, 0, 0)
+        found = {name: tried(fcntl.fcntl, file, command, read_lock) for name, command in commands.items()}
+        found["lease"] = tried(fcntl.fcntl, file, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+        folder = os.open("/opt", os.O_RDONLY)
+        found["watch"] = tried(fcntl.fcntl, folder, fcntl.F_NOTIFY, fcntl.DN_ACCESS)
+        return found | {"plain command": tried(fcntl.fcntl, file, fcntl.F_GETFL)}
+
+
+def lower_everyones_priority():
+    """Of all processes of this user: those outside have the same user where a plain user runs the boxes."""
+    everyone = [tried(os.setpriority, os.PRIO_USER, user, 19) for user in (0, os.getuid())]
+    groups = [tried(os.killpg, group, signal.SIGKILL) for group in range(2, 2000)]
+    return [*everyone, system_call(251, 3, os.getuid(), 3 << 13), *set(groups)]
 
 
 def powers():
@@ -264,6 +307,58 @@ def memory_of_a_tree():
     return "all is well"
 
 
+def _hoard(mib):
+    kept = []
+    for _ in range(mib // 16):
+        kept.append(bytearray(os.urandom(1 << 16) * 256))
+        time.sleep(0.005)
+    time.sleep(3)
+    os._exit(len(kept) & 1)
+
+
+def memory_without_a_first_thread():
+    """The child's first thread ends, and with it what /proc shows of the process by default."""
+    if os.fork() == 0:
+        threading.Thread(target=_hoard, args=(480,)).start()
+        libc.syscall(60, 0)
+    time.sleep(4)
+    return "all is well"
+
+
+def memory_that_is_not_dumpable():
+    libc.prctl(4, 0, 0, 0, 0)
+    if os.fork() == 0:
+        _hoard(480)
+    time.sleep(4)
+    return "all is well"
+
+
+def memory_handed_from_fork_to_fork():
+    """No process that holds it lives for long, and each holds more than the last."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    if os.fork() == 0:
+        kept, end = [], time.monotonic() + 4
+        while time.monotonic() < end:
+            if len(kept) < 50:
+                kept.append(bytearray(os.urandom(1 << 16) * 128))
+            if os.fork():
+                os._exit(0)
+        os._exit(0)
+    time.sleep(5)
+    return "all is well"
+
+
+def memory_in_page_tables():
+    """One byte of each 2 MiB is read: no page of its own, but a table for each."""
+    libc.mmap.restype = ctypes.c_void_p
+    size = 400 << 30
+    start = libc.mmap(None, ctypes.c_size_t(size), mmap.PROT_READ, 0x4022, -1, ctypes.c_long(0))
+    libc.madvise(ctypes.c_void_p(start), ctypes.c_size_t(size), 15)
+    for offset in range(0, size, 2 << 20):
+        ctypes.c_char.from_address(start + offset).value  # noqa: B018
+    return "all is well"
+
+
 def memory_in_a_memfd():
     return tried(os.memfd_create, "x")
 
@@ -311,6 +406,37 @@ def fill_the_inodes():
     for number in range(count):
         Path(f"/box/scratch/{number}").unlink()
     return [count, failure]
+
+
+def fill_with_names():
+    """Second names, attributes and folders cost as files do."""
+    Path("file").touch()
+    found = {
+        "hard links": _until_full(lambda number: os.link("file", f"link-{number}")),
+        "attributes": _until_full(lambda number: os.setxattr("file", f"user.{number}", bytes(4000))),
+    }
+    for number in range(found["hard links"][0]):
+        Path(f"link-{number}").unlink()
+    Path("file").unlink()
+    found["folders"] = _until_full(lambda number: Path(f"folder-{number}").mkdir())
+    Path("folder-0").rmdir()
+    return found
+
+
+def _until_full(act):
+    for number in range(100_000):
+        answer = tried(act, number)
+        if answer != "ok":
+            return [number, answer]
+    return [100_000, "ok"]
+
+
+def deep_folders():
+    """A path far longer than any call takes."""
+    for _ in range(3000):
+        Path("d" * 200).mkdir()
+        os.chdir("d" * 200)
+    return "deep"
 
 
 def loop():
@@ -420,6 +546,14 @@ def _frames(files, count=None, tail=b""):
     for path, content in files:
         os.write(3, len(path).to_bytes(2, "little") + len(content).to_bytes(8, "little") + path + content)
     os.write(3, bytes(2) + (len(files) if count is None else count).to_bytes(8, "little") + tail)
+    os._exit(0)
+
+
+def a_child_speaks_too():
+    """While the first process has ended well, its child writes on."""
+    if os.fork() == 0:
+        while True:
+            os.write(3, b"late")
     os._exit(0)
 
 
@@ -554,6 +688,16 @@ def call_an_abstract_socket():
     time.sleep(0.5)
     with socket.socket(socket.AF_UNIX) as meeting:
         return tried(meeting.connect, "\0meeting")
+
+
+def outlive():
+    """Takes off what ends it with its parent, leaves its session, and waits."""
+    libc.prctl(1, 0, 0, 0, 0)
+    if os.fork() == 0:
+        libc.prctl(1, 0, 0, 0, 0)
+        os.setsid()
+        os.fork()
+    time.sleep(60)
 
 
 def hold_a_secret():

@@ -1,4 +1,4 @@
-"""A keeper in a process of its own, so that it can be killed: runs a work that sleeps in its own boxes."""
+"""A keeper in a process of its own, so that it can be killed: runs a work that would outlive it in its own boxes."""
 
 import sys
 import threading
@@ -19,7 +19,7 @@ class NoArtifacts:
 
 def main():
     fleet = int(sys.argv[2])
-    steps = (Step(name="s", box=BoxKind.BENCH, program=("parts", "sleep", "60"), fleet=0, wall_seconds=60.0),)
+    steps = (Step(name="s", box=BoxKind.BENCH, program=("attacks", "outlive"), fleet=0, wall_seconds=60.0),)
     if fleet:
         steps = (Step(name="s", box=BoxKind.BENCH, program=("members", "flood"), fleet=fleet, wall_seconds=60.0),)
     work = Work(kind="test", steps=steps, images={BoxKind.BENCH: digest_of(b"")})
