@@ -126,6 +126,31 @@ def test_an_app_executor_that_dies_takes_its_run_along_at_once(fleet: RealFleet)
     )
 
 
+def test_a_status_that_cannot_be_written_ends_nothing(fleet: RealFleet) -> None:
+    """As on a full disk."""
+    assert fleet.process
+    before = fleet.status.pids["superlink"]
+    fleet.home.status.unlink()
+    fleet.home.status.mkdir()
+    os.kill(before, signal.SIGKILL)
+    time.sleep(1)
+    assert fleet.process.poll() is None
+    fleet.home.status.rmdir()
+    fleet.wait_until(lambda status: status.ready and status.pids.get("superlink") not in {None, before})
+
+
+def test_a_damaged_database_is_named_at_the_start(tmp_path: Path) -> None:
+    fleet = RealFleet(tmp_path, [tmp_path / "none.npz"])
+    fleet.home.root.mkdir()
+    fleet.home.database.write_bytes(b"no database" * 1000)
+    program = [sys.executable, "-m", "fedwright_federation.flower.fleet"]
+    done = subprocess.run(
+        [*program, "--home", fleet.home.root, "--spec", fleet.spec], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"{fleet.home.database} is damaged") and "move it away" in done.stderr
+
+
 def deploy(fleet: RealFleet, box: Path) -> subprocess.Popen[str]:
     environment = {**os.environ, "FEDWRIGHT_BOX": str(box), "FEDWRIGHT_FEDERATION": str(fleet.home.root)}
     program = [sys.executable, "-m", "fedwright_federation.flower.deploy"]

@@ -70,13 +70,13 @@ class _Bearer:
 class Control:
     """Calls raise httpx.TransportError while the SuperLink is away, httpx.HTTPStatusError where it refuses."""
 
-    def __init__(self, address: str, authority: bytes, token: str) -> None:
+    def __init__(self, address: str, authority: bytes, token: str, seconds: float = ANSWER_SECONDS) -> None:
         context = ssl.create_default_context(cadata=authority.decode())
         self._client = ControlHttpClient(
             f"https://{address}",
             interceptors=[RuntimeVersionHttpInterceptor(component_name="flwr CLI"), _Bearer(token)],
             verify=context,
-            timeout=ANSWER_SECONDS,
+            timeout=seconds,
         )
 
     def __enter__(self) -> Self:

@@ -7,10 +7,13 @@ no state but the files below the home, so it may be killed and started again at 
 
 import importlib
 import os
+import sqlite3
 import time
 from collections.abc import Callable
+from contextlib import closing, suppress
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import httpx
 
@@ -31,11 +34,29 @@ TICK_SECONDS = 0.1
 LOOK_SECONDS = 0.5
 """How often the SuperLink is asked for its nodes while some are missing."""
 CALM_LOOK_SECONDS = 5.0
+LOOKING_SECONDS = 2.0
+"""How long it may take to answer: what is killed meanwhile is started again only afterwards."""
 CERTIFICATE_CHECK_SECONDS = 3600.0
 
 
 class FleetError(Exception):
     """The federation cannot be brought up as it is asked for."""
+
+
+def require_sound(database: Path) -> None:
+    """Raises FleetError where a SuperLink could not open its database, or would trip over it later."""
+    if not database.exists():
+        return
+    try:
+        with closing(sqlite3.connect(database)) as connection:
+            ((found,),) = connection.execute("PRAGMA quick_check(1)")
+    except sqlite3.DatabaseError as problem:
+        found = str(problem)
+    if found != "ok":
+        raise FleetError(
+            f"{database} is damaged: {found}; move it away: the federation starts with a new one, and jobs go on from their "
+            "checkpoints"
+        )
 
 
 class Supervisor:
@@ -46,6 +67,7 @@ class Supervisor:
         self._certify()
         ensure_secret(home.executor_secret)
         ensure_secret(home.control_token)
+        require_sound(home.database)
         self._settings = settings(home, spec)
         self._prepare()
         self._doors = Doors.open(HOST)
@@ -109,7 +131,7 @@ class Supervisor:
         """Ask the SuperLink who is there; the first time it answers, make the nodes known to it."""
         try:
             token = self._home.control_token.read_text()
-            with Control(self._control, self._home.authority.read_bytes(), token) as control:
+            with Control(self._control, self._home.authority.read_bytes(), token, LOOKING_SECONDS) as control:
                 self._nodes = self._nodes or self._register(control)
                 self._online = frozenset(node.id for node in control.nodes() if node.status == "online")
         except httpx.HTTPError as problem:
@@ -147,6 +169,8 @@ class Supervisor:
         )
 
     def _say(self, status: Status) -> None:
+        """Where it cannot be written, as on a full disk, it is said at the next tick; nothing ends for that."""
         if status != self._said:
-            status.write(self._home.status)
-            self._said = status
+            with suppress(OSError):
+                status.write(self._home.status)
+                self._said = status
