@@ -107,7 +107,7 @@ class Continual(Strict):
     tasks: Annotated[int, Field(ge=2, le=100)] = 5
 
 
-Group = Annotated[tuple[Annotated[int, Field(ge=0, le=99_999)], ...], Field(min_length=1, max_length=256)]
+Group = Annotated[tuple[Annotated[int, Field(ge=0, le=99_999)], ...], Field(min_length=1, max_length=128)]
 
 
 class Head(Strict):
@@ -118,7 +118,7 @@ class Head(Strict):
     """
 
     name: Word
-    groups: Annotated[tuple[Group, ...], Field(max_length=256)] = ()
+    groups: Annotated[tuple[Group, ...], Field(max_length=128)] = ()
 
     def classes(self, source: int) -> int:
         """How many classes this head tells apart, of a source with so many."""
@@ -224,7 +224,7 @@ class Task(Strict):
     feature_shift: FeatureShift | None = None
     label_noise: LabelNoise | None = None
     continual: Continual | None = None
-    heads: Annotated[tuple[Head, ...], Field(max_length=16)] = ()
+    heads: Annotated[tuple[Head, ...], Field(max_length=8)] = ()
     """Several tasks over one shared body: client i has head i mod their number. Absent: one head, of the source's classes."""
     devices: Devices = Devices()
     training: Training = Training()
