@@ -30,19 +30,25 @@ class MessageError(ValueError):
 
 def arrays_size(arrays: Mapping[str, NDArray[np.generic]]) -> int:
     """Length of `encode_arrays`, without encoding."""
-    heads = sum(_ENTRY.size + len(name.encode()) + 4 * array.ndim for name, array in arrays.items())
-    return _COUNT.size + heads + sum(array.nbytes for array in arrays.values())
+    plain = _plain(arrays)
+    heads = sum(_ENTRY.size + len(name.encode()) + 4 * array.ndim for name, array in plain.items())
+    return _COUNT.size + heads + sum(array.nbytes for array in plain.values())
 
 
 def encode_arrays(arrays: Mapping[str, NDArray[np.generic]]) -> bytes:
     """uint16 count; for each array: uint8 name length, dtype and axes, the name, uint32 axes, little-endian data in C order."""
     pieces = [_COUNT.pack(len(arrays))]
-    for name, array in arrays.items():
+    for name, array in _plain(arrays).items():
         spelled = name.encode()
         pieces.append(_ENTRY.pack(len(spelled), _code(name, array), array.ndim))
         pieces += [spelled, struct.pack(f"<{array.ndim}I", *array.shape)]
         pieces.append(np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<")).tobytes())
     return b"".join(pieces)
+
+
+def _plain(arrays: Mapping[str, NDArray[np.generic]]) -> Arrays:
+    """The arrays as numpy's own: what a subclass says of its size or shape does not count."""
+    return {name: np.asarray(array) for name, array in arrays.items()}
 
 
 def _code(name: str, array: NDArray[np.generic]) -> int:
