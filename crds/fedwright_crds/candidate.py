@@ -168,3 +168,9 @@ class Candidate(Resource):
     kind: Literal["Candidate"] = "Candidate"
     spec: CandidateSpec
     status: CandidateStatus = CandidateStatus()
+
+    @property
+    def settled(self) -> bool:
+        """At an end of its own, or stopped for good. One that its request's end stopped goes on when that is tried again."""
+        stopped = self.status.phase is CandidatePhase.NOT_SELECTED
+        return self.status.phase.terminal and (not stopped or self.spec.grant.stage is GrantStage.STOP)

@@ -10,6 +10,9 @@ from fedwright_operator.local.home import now, stamp
 from fedwright_operator.local.kinds import AnyResource
 from fedwright_operator.reconcile.api import Event
 
+MOST_CHARACTERS = 16000
+"""Of a message: what boxes and users' functions say may be longer than a resource can hold."""
+
 
 class Told(Strict):
     """An event with whom it is about and when."""
@@ -34,7 +37,8 @@ class Events:
     def tell(self, about: AnyResource, event: Event) -> Told | None:
         """Write it down. None if it is what was said last about that resource."""
         uid = about.metadata.uid or ""
-        if self._last.get(uid) == (event.reason, event.message):
+        message = event.message[:MOST_CHARACTERS]
+        if self._last.get(uid) == (event.reason, message):
             return None
         told = Told(
             at=stamp(now()),
@@ -43,11 +47,11 @@ class Events:
             name=about.metadata.name,
             uid=uid,
             reason=event.reason,
-            message=event.message,
+            message=message,
             warning=event.warning,
         )
         append_line(self._path, json.dumps(told.to_wire()))
-        self._last[uid] = (event.reason, event.message)
+        self._last[uid] = (event.reason, message)
         return told
 
     def __iter__(self) -> Iterator[Told]:

@@ -15,19 +15,16 @@ from fedwright_operator.reconcile.standings import baseline_name
 from fedwright_operator.reconcile.tuning import first_rung, full_length, mean, mean_constrained, tune_for_the_final
 from fedwright_operator.reconcile.writing import write_until_green
 
-LASTING = frozenset({CandidatePhase.NOT_SELECTED, CandidatePhase.REJECTED})
-"""Phases that nothing changes any more. Scored may become Rejected in the finals, Failed may be tried again."""
-
 
 def plan(observed: Observed[Candidate]) -> Plan[Candidate]:
     """One pass over a candidate."""
     candidate, request = observed.resource, observed.request
-    if candidate.status.phase in LASTING or request is None or request.status.plan is None:
+    if candidate.status.phase is CandidatePhase.REJECTED or request is None or request.status.plan is None:
         return Plan(candidate)
     if candidate.spec.grant.stage is GrantStage.STOP:
-        return Plan(candidate.model_copy(update={"status": _stopped(observed)}))
+        return _stopped(observed, candidate.spec.grant.reason)
     if request.status.phase.terminal:
-        return Plan(candidate)
+        return _stopped(observed, f"the request ended before it: {request.status.phase}")
     desk, journey = Desk(observed.results, observed.read, request.status.retries), Journey()
     try:
         _travel(Pass(candidate.spec, _brief(observed, desk), desk, journey))
@@ -84,20 +81,21 @@ def _travel(at: Pass) -> None:
         finals(at, code)
 
 
-def _stopped(observed: Observed[Candidate]) -> CandidateStatus:
+def _stopped(observed: Observed[Candidate], why: str) -> Plan[Candidate]:
     """What was found before the stop stays; a candidate that had come to an end of its own keeps it."""
     candidate = observed.resource
     if candidate.status.phase.terminal:
-        return candidate.status
+        return Plan(candidate)
     generation = candidate.metadata.generation or 0
-    facts = [Fact("Finished", True, "NotSelected", candidate.spec.grant.reason)]
-    return candidate.status.model_copy(
+    facts = [Fact("Finished", True, "NotSelected", why)]
+    status = candidate.status.model_copy(
         update={
             "phase": CandidatePhase.NOT_SELECTED,
             "observed_generation": generation,
             "conditions": conditions(candidate.status.conditions, facts, observed.now, generation),
         }
     )
+    return Plan(candidate.model_copy(update={"status": status}))
 
 
 def _status(observed: Observed[Candidate], desk: Desk, journey: Journey) -> CandidateStatus:

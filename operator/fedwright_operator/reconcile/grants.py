@@ -34,7 +34,7 @@ def _through_first_rung(
     request: FLStrategyRequest, candidates: Sequence[Candidate], active: Sequence[Candidate]
 ) -> frozenset[str] | None:
     """Names that go on, or None while someone is still in the first rung."""
-    if not all(one.status.phase.terminal or one.status.first_rung_scores for one in active):
+    if not all(one.settled or one.status.first_rung_scores for one in active):
         return None
     upto = max((one.spec.generation for one in active), default=0)
     begun = [one for one in simplest_first(candidates) if one.status.first_rung_scores and one.spec.generation <= upto]
@@ -64,7 +64,7 @@ def _first_rung_marks(
 def _grant(one: Candidate, passed: frozenset[str] | None, exhausted: str, baseline: str) -> Grant:
     if exhausted and one.metadata.name != baseline and one.status.phase is not CandidatePhase.SCORED:
         return Grant(stage=GrantStage.STOP, reason=exhausted)
-    if passed is None:
+    if passed is None or one.spec.grant.stage is GrantStage.FINAL:
         return one.spec.grant
     if one.metadata.name in passed or one.metadata.name == baseline:
         return Grant(stage=GrantStage.JUDGE)
@@ -82,12 +82,6 @@ def with_grants(candidates: Iterable[object], granted: Mapping[str, Grant]) -> l
         for one in candidates
         if isinstance(one, Candidate)
     ]
-
-
-def stopped(candidates: Iterable[Candidate], reason: str) -> list[Candidate]:
-    """All that still run, told to stop."""
-    grant = Grant(stage=GrantStage.STOP, reason=reason)
-    return [_with_grant(one, grant) for one in candidates if not one.status.phase.terminal]
 
 
 def exhausted(request: FLStrategyRequest, candidates: Sequence[Candidate], now: datetime) -> str:

@@ -269,7 +269,7 @@ def _deploy(at: Pass) -> None:
     if at.course.package is None:
         return
     at.course.phase, at.course.reason = RequestPhase.DEPLOYING, "Deploying"
-    at.course.apply += rollout.children(at.observed.resource, at.course.package, at.observed.federation)
+    at.course.apply += rollout.children(at.observed, at.course.package)
     failed = rollout.deployed(at.observed.deployment, at.course.package)
     if failed:
         raise Halt(RequestPhase.FAILED, "DeploymentFailed", failed)
@@ -339,14 +339,11 @@ MILESTONES = (
 def _answer(at: Pass, retries: int) -> Plan[FLStrategyRequest]:
     request, course = at.observed.resource, at.course
     status = _status(at, retries)
-    apply = list(course.apply)
-    if course.phase is RequestPhase.FAILED:
-        apply = [*grants.stopped(at.candidates, course.reason)]
     return Plan(
         request.model_copy(update={"status": status}),
         works=tuple(at.desk.works),
         artifacts=at.desk.artifacts,
-        apply=tuple(apply),
+        apply=() if course.phase is RequestPhase.FAILED else tuple(course.apply),
         parallel=at.spec.search.parallel,
         events=_events(request.status.phase, course),
     )
@@ -366,8 +363,8 @@ def _status(at: Pass, retries: int) -> RequestStatus:
         phase=course.phase,
         observed_generation=generation,
         conditions=conditions(before.conditions, _facts(course), at.observed.now, generation),
-        images=course.images,
-        frozen_spec=course.frozen,
+        images=course.images or before.images,
+        frozen_spec=course.frozen or before.frozen_spec,
         questions=course.questions,
         plan=course.plan_digest or before.plan,
         decision=course.decision_digest or before.decision,
@@ -378,7 +375,7 @@ def _status(at: Pass, retries: int) -> RequestStatus:
         best_score=best.status.score if best else None,
         generation=course.generation or before.generation,
         candidates=len(at.candidates),
-        candidates_finished=sum(one.status.phase.terminal for one in at.candidates),
+        candidates_finished=sum(one.settled for one in at.candidates),
         spent=_spent(at),
         retries=retries,
         retry_token=request.spec.retry_token,

@@ -21,6 +21,7 @@ from fedwright_crds.request import FLStrategyRequest
 from fedwright_crds.task import Task
 from fedwright_crds.work import BoxKind, Input
 from fedwright_operator.reconcile import works
+from fedwright_operator.reconcile.api import Observed
 from fedwright_operator.reconcile.conditions import condition
 from fedwright_operator.reconcile.desk import Desk, Unfinished
 from fedwright_operator.reconcile.standings import Choice
@@ -96,16 +97,20 @@ def package(
     return result.outputs["app.zip"]
 
 
-def children(request: FLStrategyRequest, package: Digest, federation: Federation | None) -> list[Resource]:
+def children(observed: Observed[FLStrategyRequest], package: Digest) -> list[Resource]:
     """The Deployment, and a Federation where the request names none. Promoted, they belong to no one but themselves."""
+    request = observed.resource
     template, meta = request.spec.deployment, request.metadata
     made: list[Resource] = []
     name = template.federation
     if name is None:
         name = f"{meta.name}-fleet"
-        if federation is None:
+        if observed.federation is None:
             made.append(_fleet(request, name))
     spec = DeploymentSpec(federation=name, package=package, rounds=template.rounds)
+    if observed.deployment:  # a person's words on it stay
+        said = observed.deployment.spec
+        spec = spec.model_copy(update={"abort": said.abort, "retry_token": said.retry_token})
     labels = {"fedwright.dev/request": meta.name}
     made.append(
         Deployment(
@@ -141,6 +146,8 @@ def deployed(deployment: Deployment | None, package: Digest) -> str:
     """Why the deployment failed, or nothing when it succeeded; Unfinished until then."""
     if deployment is None or deployment.spec.package != package or not deployment.status.phase.terminal:
         raise Unfinished
+    if deployment.spec.retry_token != deployment.status.retry_token:
+        raise Unfinished  # it is about to be tried again
     if deployment.status.phase is DeploymentPhase.SUCCEEDED:
         return ""
     finished = condition(deployment.status.conditions, "Finished")

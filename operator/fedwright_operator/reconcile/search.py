@@ -75,7 +75,7 @@ def explore(search: Search) -> Exploration:
             return outcome
         outcome.generation = generation if cohort else outcome.generation
         outcome.candidates += granted(search.request, search.candidates, cohort, over)
-        if not all(one.status.phase.terminal for one in cohort):
+        if not all(one.settled for one in cohort):
             return outcome
         best.append(_best_score(search, cohort))
         if over or not cohort or on_plateau(best, higher_is_better(search.spec), search.spec.search.plateau):
@@ -223,7 +223,7 @@ def _candidate(
         hyperparameters=idea.hyperparameters,
         fixed=idea.fixed,
         salt=idea.salt,
-        grant=grant,
+        grant=known.spec.grant if known else grant,
     )
     if known:
         return known.model_copy(update={"spec": spec})

@@ -74,7 +74,7 @@ def _reference(at: Pass, of: str) -> Mapping[str, float]:
     if not at.brief.spec.constraints or at.brief.baseline is None:
         return {}
     values: Mapping[str, float] = getattr(at.brief.baseline.status, of)
-    if not values and not at.brief.baseline.status.phase.terminal:
+    if not values and not at.brief.baseline.settled:
         raise Unfinished
     return values
 

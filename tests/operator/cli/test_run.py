@@ -133,6 +133,14 @@ def test_a_promotion_waits_too(fedwright: Person, manifest: Manifest) -> None:
         assert fedwright("run", "wish").status == 0
 
 
+def test_a_function_that_raises_a_book_is_bad_input_like_any_other(fedwright: Person, manifest: Manifest) -> None:
+    problem = Problem(field="spec.task.data.entryPoint", message="x" * 16000, mend="mend the function " * 50)
+    with scripted(script={"inspect": lambda _world, _work: {"problem.json": problem}}):
+        answer = fedwright("run", manifest())
+    assert answer.status == 2 and "spec.task.data.entryPoint" in answer.error and "Traceback" not in answer.error
+    assert fedwright("logs", "wish").status == 0
+
+
 def test_what_the_judge_finds_wrong_in_the_request_is_bad_input(
     fedwright: Person, manifest: Manifest, home: Path
 ) -> None:

@@ -206,6 +206,68 @@ def test_a_finalist_that_is_not_federated_loses_its_place() -> None:
     assert world.kinds["reflect"] == 1, "what happens in the final asks no mind again"
 
 
+def exploring(world: World) -> World:
+    """Steps until candidates are being tried."""
+    while world.request.status.phase != "Exploring" or not any(one.status.trials for one in world.candidates.values()):
+        assert world.step()
+    return world
+
+
+def test_what_an_abort_stopped_goes_on_when_it_is_tried_again_and_ends_as_if_unbroken() -> None:
+    world = exploring(World(wish()))
+    amended(world, abort=True)
+    assert world.run().request.status.phase == "Failed"
+    assert {str(one.status.phase) for one in world.candidates.values()} <= {"NotSelected", "Scored"}
+    amended(world, abort=False, retry_token="again")
+    unbroken = World(wish()).run().request.status
+    assert world.run().request.status.winner == unbroken.winner
+    assert world.request.status.best_score == unbroken.best_score
+    assert max(world.started.values()) == 1
+
+
+def test_an_end_forgets_neither_the_frozen_spec_nor_the_images() -> None:
+    world = exploring(World(wish()))
+    frozen, images = world.request.status.frozen_spec, world.request.status.images
+    assert frozen and images
+    amended(world, abort=True)
+    world.run()
+    assert (world.request.status.frozen_spec, world.request.status.images) == (frozen, images)
+    amended(world, abort=False, retry_token="again", goal="another")
+    assert condition(world.run().request.status.conditions, "Finished").reason == "SpecChanged"  # type: ignore[union-attr]
+
+
+def test_a_grant_only_grows_whatever_happens() -> None:
+    """As the rule of the CRD has it; the API server would refuse the pass."""
+    order, granted = list(GrantStage), dict[str, int]()
+    world = World(wish())
+    for step in range(5000):
+        if step == 30:
+            amended(world, abort=True)
+        if step == 40:
+            amended(world, abort=False, retry_token="again")
+        busy = world.step()
+        for name, one in world.candidates.items():
+            now = order.index(one.spec.grant.stage)
+            assert now >= granted.get(name, 0), f"{name} fell to {one.spec.grant.stage} in step {step}"
+            granted[name] = now
+        if not busy and step > 40:
+            break
+    assert world.request.status.phase == "Succeeded"
+
+
+def test_a_deployment_that_is_about_to_be_tried_again_does_not_fail_its_request_again() -> None:
+    world = World(
+        wish(deployment={"nodes": 3, "rounds": 3}), script={"deploy": lambda _world, _work: Reason.DEADLINE_EXCEEDED}
+    ).run()
+    assert condition(world.request.status.conditions, "Finished").reason == "DeploymentFailed"  # type: ignore[union-attr]
+    del world.script["deploy"]
+    (name, deployment) = next(iter(world.deployments.items()))
+    spec = deployment.spec.model_copy(update={"retry_token": "again"})
+    world.deployments[name] = deployment.model_copy(update={"spec": spec})
+    amended(world, retry_token="again")
+    assert world.run().request.status.phase == "Succeeded"
+
+
 def test_a_candidate_that_fails_every_test_is_rejected_and_the_request_goes_on() -> None:
     def tests(world: World, work):  # type: ignore[no-untyped-def]
         if "scaffold" in json.loads(world.read(work, "code.json"))["files"]["strategy.py"]:
