@@ -1,9 +1,14 @@
 """Source that a strategy may not have, and source that it may."""
 
 import pytest
+import torch
 
+import fedwright_federation.algorithm.tree
 from fedwright_crds.documents import CandidateCode
 from fedwright_federation.candidates import static
+
+LOADED = (fedwright_federation.algorithm.tree, torch)
+"""As in the bench: what a chain of names passes through is known where its modules are loaded."""
 
 GOOD = """
 import math
@@ -71,6 +76,16 @@ HOSTILE = {
     "import functools\nfunctools._lru_cache_wrapper": "ForbiddenAttribute",
     "import typing\ntyping.get_type_hints(build)": "ForbiddenAttribute",
     "import dataclasses\ndataclasses.sys.modules": "ForbiddenAttribute",
+    "import functools\n@functools.singledispatch\ndef f(x): ...": "ForbiddenAttribute",
+    "import dataclasses\ndataclasses.types.CodeType": "ForbiddenImport",
+    "from dataclasses import types": "ForbiddenImport",
+    "import typing\ntyping.operator.attrgetter('_' + '_class_' + '_')": "ForbiddenImport",
+    "from fedwright_federation.algorithm.tree import np\nnp.load('x')": "ForbiddenImport",
+    "from fedwright_federation.algorithm import tree\ntree.np.load('x')": "ForbiddenImport",
+    "import fedwright_federation.algorithm.tree as t\nt.np.load('x')": "ForbiddenImport",
+    "import torch\ntorch.fx.GraphModule": "ForbiddenImport",
+    "import torch.nn.functional as F\nF.torch.load('x')": "ForbiddenImport",
+    "import numpy\nnumpy.ma.core.operator": "ForbiddenAttribute|ForbiddenImport",
     "type(1).mro()": "ForbiddenAttribute",
     "(x for x in ()).gi_frame": "ForbiddenAttribute",
     "[0].tofile('x')": "ForbiddenAttribute",

@@ -118,6 +118,16 @@ ATTACKS: dict[str, tuple[Attack, str]] = {
     "float64": (saved(lambda answer: answer.astype(np.float64)), "more than"),
     "big-endian": (saved(lambda answer: answer.astype(">f4")), "no float32 array"),
     "float16": (saved(lambda answer: answer.astype(np.float16)), "no float32 array"),
+    "complex": (saved(lambda answer: answer.astype(np.complex64)), "more than"),
+    "whole numbers": (saved(lambda answer: answer.view(np.int32)), "no float32 array"),
+    "fields": (saved(lambda answer: answer.view([("p", "<f4")])), "no float32 array"),
+    "rows backwards": (saved(lambda answer: answer[:, ::-1, ::-1].T), "no float32 array"),
+    "subtracting below zero": (spoiled(-1e-30), "no probabilities"),
+    "not a number with a payload": (
+        saved(lambda answer: np.where(answer > 2, answer, np.uint32(0xFFC0DEAD).view("f4"))),
+        "not finite",
+    ),
+    "all denormal": (saved(lambda answer: np.full_like(answer, 1e-40)), "no probabilities"),
     "object array": (saved(lambda answer: np.array([Bomb()], dtype=object)), "no float32 array"),
     "bare pickle": (raw(lambda honest: pickle.dumps(Bomb())), "no float32 array"),
     "truncated": (raw(lambda honest: honest[:-4]), "no float32 array"),
@@ -172,6 +182,17 @@ def test_hostile_predictions_are_refused_by_name(
 
 def test_honest_predictions_pass_the_same_way(score_step: Callable[[], Score]) -> None:
     assert score_step().ok
+
+
+def test_denormals_and_minus_zero_give_finite_figures(chain: Chain, score_step: Callable[[], Score]) -> None:
+    """Certain answers, right or wrong, with the smallest numbers in place of zeros."""
+    path = chain.root / "handovers" / "predictions" / "global.npy"
+    answer = np.full_like(np.load(path), 1e-45)
+    answer[..., 1], answer[..., 0] = 1.0, -0.0
+    np.save(path, answer)
+    score = score_step()
+    assert score.ok and score.constant
+    assert np.isfinite(list(score.metrics.values())).all()
 
 
 CLAIMS = {

@@ -6,7 +6,9 @@ or execute candidate code, and needs no torch.
 
 import ast
 import re
+import sys
 from collections.abc import Iterator
+from types import ModuleType
 from typing import ClassVar
 
 from fedwright_crds.documents import CandidateCode, CheckFailure
@@ -14,7 +16,8 @@ from fedwright_federation.candidates.failures import PACKAGE, failure
 
 MODULES = frozenset(
     "__future__ math dataclasses typing collections collections.abc functools itertools "
-    "numpy numpy.linalg numpy.random numpy.typing torch torch.nn torch.nn.functional".split()
+    "numpy numpy.fft numpy.linalg numpy.random numpy.typing torch torch.autograd torch.distributions torch.fft torch.func "
+    "torch.linalg torch.nn torch.nn.functional torch.special".split()
 )
 PLATFORM = tuple(f"fedwright_federation.{room}" for room in ("algorithm", "parts", "strategies", "models"))
 """Rooms of the platform that a candidate composes from, with all that is below them."""
@@ -39,12 +42,12 @@ ATTRIBUTES = frozenset(
 LIBRARY = frozenset(
     "numpy.load numpy.loadtxt numpy.genfromtxt numpy.fromfile numpy.fromregex numpy.save numpy.savez numpy.savetxt "
     "numpy.savez_compressed numpy.memmap numpy.open_memmap numpy.lib numpy.core numpy.testing numpy.f2py numpy.show_config "
-    "numpy.seterrcall numpy.rec numpy.distutils torch.load torch.save torch.from_file torch.hub torch.utils torch.ops "
-    "torch.classes torch.jit torch.compile torch.distributed torch.package torch.serialization torch.library torch.cuda "
-    "torch.backends torch.storage torch.UntypedStorage torch.testing torch.export torch.onnx torch.profiler "
-    "torch.set_num_threads torch.set_num_interop_threads torch.seed torch.manual_seed torch.initial_seed "
-    "torch.set_rng_state torch.set_default_dtype torch.set_default_device numpy.random.seed "
-    "typing.get_type_hints typing.ForwardRef".split()
+    "numpy.seterrcall numpy.rec numpy.ma numpy.polynomial numpy.matlib numpy.distutils torch.load torch.save "
+    "torch.from_file torch.hub torch.utils torch.ops torch.classes torch.jit torch.compile torch.distributed torch.package "
+    "torch.serialization torch.library torch.cuda torch.backends torch.storage torch.UntypedStorage torch.testing "
+    "torch.export torch.onnx torch.profiler torch.set_num_threads torch.set_num_interop_threads torch.seed "
+    "torch.manual_seed torch.initial_seed torch.set_rng_state torch.set_default_dtype torch.set_default_device "
+    "numpy.random.seed typing.get_type_hints typing.ForwardRef functools.singledispatch functools.singledispatchmethod".split()
 )
 """Files, native code, threads, seeds and evaluated text: the platform's to handle."""
 MAX_FILE = 64 * 1024
@@ -97,6 +100,15 @@ def _defines_build(source: str) -> bool:
     return any(isinstance(node, ast.FunctionDef) and node.name == "build" for node in body)
 
 
+def _loaded(dotted: str) -> object:
+    """What a name stands for, as far as its modules are imported here; nothing is imported for it."""
+    first, *names = dotted.split(".")
+    found: object = sys.modules.get(first)
+    for name in names:
+        found = vars(found).get(name) if isinstance(found, ModuleType) else None
+    return found
+
+
 def _is_dunder(name: str) -> bool:
     return name.startswith("__") and name.endswith("__")
 
@@ -137,7 +149,7 @@ class _Rules(ast.NodeVisitor):
                     )
             elif isinstance(node, ast.ImportFrom):
                 for name in node.names:
-                    if (dotted := f"{node.module}.{name.name}") in MODULES:
+                    if (dotted := f"{node.module}.{name.name}") in MODULES or isinstance(_loaded(dotted), ModuleType):
                         self.aliases[name.asname or name.name] = dotted
             elif isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and node.body:
                 first = node.body[0]
@@ -230,8 +242,20 @@ class _Rules(ast.NodeVisitor):
             self.note("ForbiddenAttribute", node, f"{dotted}: files, native code, threads and seeds are the platform's")
         elif any(name.startswith("_") for name in names):
             self.note("ForbiddenAttribute", node, f"{dotted} is private to its module")
+        elif foreign := self._foreign(dotted):
+            self.note("ForbiddenImport", node, f"{foreign} is a module off the list that is reached through another")
         elif any(name in ATTRIBUTES for name in names) and isinstance(node, ast.ImportFrom):
             self.note("ForbiddenImport", node, f"{dotted} is not available to a strategy")
+
+    def _foreign(self, dotted: str) -> str | None:
+        """What a chain of names passes through that is a module, and not one of the list by its own name."""
+        _, *names = dotted.split(".")
+        for count in range(len(names)):
+            path = dotted.rsplit(".", count)[0]
+            found = _loaded(path)
+            if isinstance(found, ModuleType) and not (found.__name__ == path and self._allowed(path)):
+                return path
+        return None
 
     def visit_Call(self, node: ast.Call) -> None:
         if isinstance(node.func, ast.Name) and node.func.id in BY_NAME:
