@@ -161,6 +161,10 @@ class Approval(Strict):
     reason: Line = ""
 
 
+MEMBERSHIP = frozenset({Metric.MEMBERSHIP_AUC, Metric.MEMBERSHIP_TPR})
+"""Measured in the final alone: in the search, rows that no one trained on would be rows of the test split."""
+
+
 def _unmeasurable(metrics: str, cannot: str, message: str) -> list[dict[str, str]]:
     """The objective and no constraint is one of these metrics while the task cannot measure it."""
     return [
@@ -187,10 +191,20 @@ class RequestSpec(Strict):
             "WorstHeadAccuracy needs a task of several heads; give task.heads at least two or choose Accuracy",
         ),
         cel(
+            "!(self.objective.metric in ['MembershipAuc', 'MembershipTpr'])",
+            "objective.metric is measured in the final alone; make it a constraint, and choose another such as Accuracy",
+            "objective.metric",
+        ),
+        cel(
             "(self.objective.metric == 'RoundsToTarget' || self.constraints.exists(c, c.metric == 'RoundsToTarget'))"
             " == has(self.objective.targetAccuracy)",
             "objective.targetAccuracy goes with the metric RoundsToTarget; set both or neither",
             "objective.targetAccuracy",
+        ),
+        cel(
+            "!has(self.privacy) || self.privacy.unit != 'Example' || !has(self.model) || !self.model.batchNorm",
+            "model.batchNorm mixes the examples of a batch, and privacy.unit is Example; set batchNorm to false",
+            "model.batchNorm",
         ),
         cel(
             "self.budgets.candidates >= 2",
@@ -227,6 +241,11 @@ class RequestSpec(Strict):
 
     @model_validator(mode="after")
     def _objective_is_measurable(self) -> Self:
+        if self.objective.metric in MEMBERSHIP:
+            raise ValueError(
+                f"objective.metric is {self.objective.metric}, which the final alone measures; make it a constraint, and "
+                "choose an objective that the search can follow, such as Accuracy"
+            )
         for where, metric in [
             ("objective.metric", self.objective.metric),
             *((f"constraints[{i}].metric", c.metric) for i, c in enumerate(self.constraints)),
@@ -240,6 +259,15 @@ class RequestSpec(Strict):
         metrics = {self.objective.metric, *(one.metric for one in self.constraints)}
         if (Metric.ROUNDS_TO_TARGET in metrics) != (self.objective.target_accuracy is not None):
             raise ValueError("objective.targetAccuracy goes with the metric RoundsToTarget; set both or neither")
+        return self
+
+    @model_validator(mode="after")
+    def _no_batch_statistics_of_private_examples(self) -> Self:
+        private = self.privacy is not None and self.privacy.unit is PrivacyUnit.EXAMPLE
+        if private and self.model is not None and self.model.batch_norm:
+            raise ValueError(
+                "model.batchNorm is true: it mixes the examples of a batch, and privacy.unit is Example; set batchNorm to false"
+            )
         return self
 
     @model_validator(mode="after")

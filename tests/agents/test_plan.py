@@ -10,7 +10,16 @@ import yaml
 from fedwright_agents.catalogue_mind.ideas import key
 from fedwright_agents.catalogue_mind.plan import choose_model, plan
 from fedwright_crds.documents import DataFacts, Plan, PlanInput
-from fedwright_crds.request import Answer, Constraint, Objective, Privacy, RequestSpec, Search, SeedCandidate
+from fedwright_crds.request import (
+    Answer,
+    Constraint,
+    Objective,
+    Privacy,
+    PrivacyUnit,
+    RequestSpec,
+    Search,
+    SeedCandidate,
+)
 from fedwright_crds.task import Architecture, FeatureShift, Metric, ModelSpec, Scope
 from fedwright_federation.catalogue import catalogue, compose
 
@@ -84,9 +93,17 @@ def test_differential_privacy_rules_out_what_sends_more_than_updates(spec: Reque
     [((30,), 2, Architecture.SOFTMAX), ((8, 8), 10, Architecture.MLP), ((60,), 10, Architecture.MLP)],
 )
 def test_the_model_is_chosen_by_the_datas_size(
-    facts: DataFacts, shape: tuple[int, ...], classes: int, expected: Architecture
+    spec: RequestSpec, facts: DataFacts, shape: tuple[int, ...], classes: int, expected: Architecture
 ) -> None:
-    assert choose_model(facts.model_copy(update={"input_shape": shape, "classes": classes})).architecture is expected
+    sized = facts.model_copy(update={"input_shape": shape, "classes": classes})
+    assert choose_model(spec, sized).architecture is expected
+
+
+def test_private_examples_get_no_batch_norm_where_inputs_differ(spec: RequestSpec, facts: DataFacts) -> None:
+    shifted = facts.model_copy(update={"feature_shift": 2.0})
+    private = change(spec, model=None, privacy=Privacy(unit=PrivacyUnit.EXAMPLE, epsilon=8, delta=1e-3))
+    assert planned(change(spec, model=None), shifted).model.batch_norm
+    assert not planned(private, shifted).model.batch_norm
 
 
 @pytest.mark.parametrize("file", sorted(EXAMPLES.glob("*.yaml")), ids=lambda file: file.stem)

@@ -112,6 +112,23 @@ WRONG = {
         "give one of Digits, BreastCancer, Mnist5k, Synthetic, SharedRepresentation, EntryPoint",
         "spec.task.data.source",
     ),
+    "batch norm over private examples": Wrong(
+        "spec",
+        {
+            **GOOD["spec"],
+            "model": {"batchNorm": True},
+            "privacy": {"unit": "Example", "epsilon": 8, "delta": 1e-3},
+        },
+        "spec.model.batchNorm is true: it mixes the examples of a batch, and privacy.unit is Example; set batchNorm to false",
+        "model.batchNorm",
+    ),
+    "an objective that only the final measures": Wrong(
+        "spec.objective.metric",
+        "MembershipAuc",
+        "spec.objective.metric is MembershipAuc, which the final alone measures; make it a constraint, and choose an objective "
+        "that the search can follow, such as Accuracy",
+        "objective.metric",
+    ),
     "epsilon of zero": Wrong(
         "spec.privacy",
         {"epsilon": 0, "delta": 1e-5},

@@ -5,12 +5,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from fedwright_agents.catalogue_mind.ideas import NoSuchIdeaError, composition_of
-from fedwright_crds.request import Answer, Question, RequestSpec
+from fedwright_crds.request import MEMBERSHIP, Answer, Question, RequestSpec
 from fedwright_crds.task import Metric, Scope
 from fedwright_federation.catalogue import Catalogue, Composition
 
 BYTES = {Metric.UPLOAD_MEBIBYTES, Metric.DOWNLOAD_MEBIBYTES, Metric.SIMULATED_SECONDS}
-MEMBERSHIP = {Metric.MEMBERSHIP_AUC, Metric.MEMBERSHIP_TPR}
 TELLING = frozenset({"payload", "measures-data", "synthetic-data"})
 """Features of parts that send more about one client than its update."""
 
@@ -36,6 +35,11 @@ _personal = _speaks(r"\b(personali[sz]\w*|own model|model of (its|their) own|eac
 _one_for_all = _speaks(r"\b(one|single|common|shared|global) model\b")
 _bandwidth = _speaks(r"\b(bandwidth|few(er|est)? bytes|slow (uplink|network|link)s?|metered|traffic)\b")
 
+
+def _measured(spec: RequestSpec) -> set[Metric]:
+    return {spec.objective.metric, *(one.metric for one in spec.constraints)}
+
+
 DOUBTS = (
     Doubt(
         Question(
@@ -45,7 +49,7 @@ DOUBTS = (
             options=("any update that a method needs", "nothing beside the model's update"),
             default="any update that a method needs",
         ),
-        lambda spec: _privacy(spec) and spec.privacy is None and spec.objective.metric not in MEMBERSHIP,
+        lambda spec: _privacy(spec) and spec.privacy is None and not MEMBERSHIP & _measured(spec),
         TELLING,
         "Methods that send more than an update were left out.",
     ),
@@ -81,7 +85,7 @@ DOUBTS = (
             options=("methods may send more than FedAvg", "no method may send more than FedAvg"),
             default="methods may send more than FedAvg",
         ),
-        lambda spec: _bandwidth(spec) and not BYTES & {spec.objective.metric, *(c.metric for c in spec.constraints)},
+        lambda spec: _bandwidth(spec) and not BYTES & _measured(spec),
         frozenset({"payload"}),
         "Methods that send more than FedAvg were left out.",
     ),

@@ -14,7 +14,7 @@ from fedwright_agents.catalogue_mind.variants import (
     variants,
 )
 from fedwright_crds.documents import DataFacts, Idea, Plan, PlanInput, PlanOutput, Subtask
-from fedwright_crds.request import RequestSpec
+from fedwright_crds.request import PrivacyUnit, RequestSpec
 from fedwright_crds.task import Architecture, ModelSpec
 from fedwright_federation.catalogue import Catalogue, Circumstance, Match, catalogue, match
 from fedwright_federation.catalogue.circumstances import STRONG_FEATURE_SHIFT
@@ -33,19 +33,23 @@ def plan(asked: PlanInput) -> PlanOutput:
     doubt = doubts(known, spec, asked.answers)
     if doubt.questions:
         return PlanOutput(questions=doubt.questions)
-    model = spec.model or choose_model(asked.facts)
+    model = spec.model or choose_model(spec, asked.facts)
     at = Situation(known, asked.facts, spec, model)
     return PlanOutput(plan=_plan(at, doubt))
 
 
-def choose_model(facts: DataFacts) -> ModelSpec:
-    """Softmax regression for few inputs and two classes, else one hidden layer, normalised where clients' inputs differ."""
+def choose_model(spec: RequestSpec, facts: DataFacts) -> ModelSpec:
+    """Softmax regression for few inputs and two classes, else one hidden layer, normalised where clients' inputs differ.
+
+    Not where each example is private: batch statistics mix them.
+    """
     inputs = 1
     for size in facts.input_shape:
         inputs *= size
     if inputs <= LINEAR_INPUTS and facts.classes <= LINEAR_CLASSES:
         return ModelSpec(architecture=Architecture.SOFTMAX, hidden=())
-    return ModelSpec(hidden=(32,), batch_norm=facts.feature_shift >= STRONG_FEATURE_SHIFT / 2)
+    mixed = spec.privacy is not None and spec.privacy.unit is PrivacyUnit.EXAMPLE
+    return ModelSpec(hidden=(32,), batch_norm=facts.feature_shift >= STRONG_FEATURE_SHIFT / 2 and not mixed)
 
 
 def _plan(at: Situation, doubt: Doubts) -> Plan:

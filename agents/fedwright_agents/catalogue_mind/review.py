@@ -67,7 +67,7 @@ class Desk:
 
     @cached_property
     def situation(self) -> Situation:
-        model = self.asked.spec.model or choose_model(self.asked.facts)
+        model = self.asked.spec.model or choose_model(self.asked.spec, self.asked.facts)
         return Situation(self.known, self.asked.facts, self.asked.spec, model)
 
     @cached_property
