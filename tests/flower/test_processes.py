@@ -14,7 +14,7 @@ from real_fleet import alive
 
 from fedwright_federation.flower import supervision
 from fedwright_federation.flower.processes import reap, signal_group, spawn
-from fedwright_federation.flower.supervision import Unit
+from fedwright_federation.flower.supervision import Attendance, Unit
 
 
 def until(true: Callable[[], object], seconds: float = 10.0) -> None:
@@ -101,3 +101,20 @@ def test_pauses_between_starts_grow(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         pauses[:4] == pytest.approx([0.2, 0.4, 0.8, 1.6], abs=0.11)
         and max(pauses) <= supervision.LONGEST_PAUSE_SECONDS + 0.1
     )
+
+
+def test_who_runs_but_is_not_seen_is_missed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [100.0]
+    monkeypatch.setattr(supervision.time, "monotonic", lambda: clock[0])
+    units = {
+        name: Unit(str(name), lambda: {"one": partial(spawn, "one", sleep_on, tmp_path / "log")}) for name in (1, 2, 3)
+    }
+    for name in (1, 2):
+        units[name].tend()
+    attendance, missed = Attendance(10.0), []
+    for _ in range(25):
+        missed += [(clock[0], unit.name) for unit in attendance.missed(units, {1})]
+        clock[0] += 1.0
+    assert missed == [(111.0, "2"), (122.0, "2")]  # 1 is seen, and 3 is not up
+    for unit in units.values():
+        unit.end()

@@ -5,7 +5,7 @@ Ending is killing. Whatever runs here must recover from that at its next start a
 
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Set
 from contextlib import suppress
 from dataclasses import dataclass, field
 from os import waitpid
@@ -80,6 +80,21 @@ class Unit:
             self._pause = FIRST_PAUSE_SECONDS
         self._not_before = time.monotonic() + self._pause
         self._pause = min(2 * self._pause, LONGEST_PAUSE_SECONDS)
+
+
+class Attendance:
+    """Which units run but are seen by nobody: hung, or no longer saying that they live."""
+
+    def __init__(self, patience: float) -> None:
+        self._patience, self._seen = patience, dict[int, float]()
+
+    def missed(self, units: Mapping[int, Unit], seen: Set[int]) -> list[Unit]:
+        """Those that have been up for longer than the patience and were not seen in all that time."""
+        now = time.monotonic()
+        self._seen |= dict.fromkeys(seen | {name for name, unit in units.items() if not unit.up}, now)
+        found = [name for name in units if now - self._seen.setdefault(name, now) > self._patience]
+        self._seen |= dict.fromkeys(found, now)
+        return [units[name] for name in found]
 
 
 def describe(status: int) -> str:

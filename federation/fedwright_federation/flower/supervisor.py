@@ -26,7 +26,7 @@ from fedwright_federation.flower.node_data import make_trial_data, settings
 from fedwright_federation.flower.processes import spawn
 from fedwright_federation.flower.status import Status
 from fedwright_federation.flower.superlink import Doors
-from fedwright_federation.flower.supervision import Unit, every
+from fedwright_federation.flower.supervision import Attendance, Unit, every
 from fedwright_federation.packaging.files import write_whole
 
 NAMES = ("localhost", HOST, "::1")
@@ -36,6 +36,8 @@ LOOK_SECONDS = 0.5
 CALM_LOOK_SECONDS = 5.0
 LOOKING_SECONDS = 2.0
 """How long it may take to answer: what is killed meanwhile is started again only afterwards."""
+MISSED_SECONDS = 90.0
+"""A node that the SuperLink does not see for so long starts anew: its heartbeat stops for good at one answer of 500."""
 CERTIFICATE_CHECK_SECONDS = 3600.0
 
 
@@ -78,6 +80,7 @@ class Supervisor:
         self._nodes: dict[int, Unit] = {}
         """By the id that the SuperLink gave."""
         self._online: frozenset[int] = frozenset()
+        self._attendance = Attendance(MISSED_SECONDS)
         self._was_complete = False
         self._message = "starting"
         self._said: Status | None = None
@@ -139,6 +142,8 @@ class Supervisor:
         else:
             self._message = ""
             self._was_complete = self._was_complete or self._connected == len(self._settings)
+            for unit in self._attendance.missed(self._nodes, self._online):
+                unit.renew()
 
     def _register(self, control: Control) -> dict[int, Unit]:
         known = {}
