@@ -64,8 +64,16 @@ def test_data_that_do_not_fit_are_refused_with_the_reason(
 
 
 def test_pickled_data_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="allow_pickle"):
+    with pytest.raises(NodeDataError, match="plain numbers"):
         load(from_file(tmp_path, x=np.array([{}]), y=LABELS), SETTINGS)
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage", b"PK\x03\x04 and no more"])
+def test_a_file_that_holds_no_data_is_named(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "data.npz"
+    path.write_bytes(content)
+    with pytest.raises(NodeDataError, match=f"{path} is no whole"):
+        load({"data-path": str(path), "partition-id": 0}, SETTINGS)
 
 
 def memory(value: float) -> ClientMemory:

@@ -7,6 +7,7 @@ import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,7 +42,7 @@ def load(config: Mapping[str, object], settings: PackageInput) -> NodeData:
     or what the function raises.
     """
     source = str(config.get("data-entry-point") or config["data-path"])
-    arrays = _called(source) if "data-entry-point" in config else read_arrays(Path(source))
+    arrays = _called(source) if "data-entry-point" in config else _read(source)
     if "x" not in arrays or "y" not in arrays:
         raise NodeDataError(f"{source} gives {sorted(arrays)}; it must give x and y")
     classes = heads_of(settings).count(int(str(config["partition-id"])))
@@ -51,6 +52,15 @@ def load(config: Mapping[str, object], settings: PackageInput) -> NodeData:
     order = stream(settings.seed, "held-out", 0, int(str(config["partition-id"]))).permutation(len(everything.y))
     kept, held = np.sort(order[len(order) // HELD_OUT :]), np.sort(order[: len(order) // HELD_OUT])
     return NodeData(*(Shard(everything.x[rows], everything.y[rows]) for rows in (kept, held)))
+
+
+def _read(path: str) -> Mapping[str, NDArray[np.generic]]:
+    try:
+        return read_arrays(Path(path))
+    except (ValueError, EOFError, TypeError, BadZipFile):
+        raise NodeDataError(
+            f"{path} is no whole .npz of plain numbers; write it with numpy.savez(path, x=x, y=y)"
+        ) from None
 
 
 def _called(entry_point: str) -> Mapping[str, NDArray[np.generic]]:
