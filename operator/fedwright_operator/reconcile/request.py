@@ -121,7 +121,7 @@ def _heed_the_person(at: Pass) -> None:
         raise Halt(
             RequestPhase.FAILED,
             "Aborted",
-            "abort is set in the spec; apply the request under another name to start anew",
+            "aborted by a person; what was found stays. To go on, clear abort and set a new retryToken (`fedwright retry`)",
         )
 
 
