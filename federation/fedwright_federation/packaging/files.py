@@ -21,8 +21,11 @@ def write_arrays(path: Path, arrays: Arrays) -> None:
 
 
 def read_arrays(path: Path) -> Arrays:
-    with np.load(path, allow_pickle=False) as file:
-        return dict(file)
+    with (
+        path.open("rb") as file,
+        np.load(file, allow_pickle=False) as arrays,
+    ):  # numpy leaves open a file that it cannot read
+        return dict(arrays)
 
 
 def _replace(path: Path, write: Callable[[BinaryIO], object], mode: int) -> None:
