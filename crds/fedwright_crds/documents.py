@@ -300,7 +300,7 @@ class ReflectOutput(Strict):
 
 
 class ReviewInput(Strict):
-    """Proposals without their authors, in an order of this reviewer's own."""
+    """Proposals without their authors. `reviewer` and `seed` give each reviewer an order and a temperament of its own."""
 
     spec: RequestSpec
     facts: DataFacts

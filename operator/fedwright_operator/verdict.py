@@ -180,7 +180,7 @@ def _entry(one: Candidate | None) -> dict[str, Any] | None:
         "method": one.spec.method,
         "digest": one.status.code,
         "parts": [part.to_wire() for part in one.spec.parts],
-        "hyperparameters": one.status.best,
+        "hyperparameters": one.status.final or one.status.best,
         "score": one.status.score,
     }
 

@@ -8,9 +8,9 @@ from fedwright_crds.meta import Spent
 from fedwright_operator.reconcile.api import Observed, Plan
 from fedwright_operator.reconcile.conditions import Fact, conditions
 from fedwright_operator.reconcile.desk import Desk, GaveUp, Unfinished
+from fedwright_operator.reconcile.finals import finals
 from fedwright_operator.reconcile.inspection import inspected
 from fedwright_operator.reconcile.journey import Brief, Ended, Journey, Pass
-from fedwright_operator.reconcile.judging import federated_check, finals
 from fedwright_operator.reconcile.standings import baseline_name
 from fedwright_operator.reconcile.tuning import first_rung, full_length, mean, mean_constrained, tune_for_the_final
 from fedwright_operator.reconcile.writing import write_until_green
@@ -77,7 +77,6 @@ def _travel(at: Pass) -> None:
     at.journey.phase, at.journey.reason = CandidatePhase.SCORED, "Scored"
     if at.granted(GrantStage.FINAL):
         tune_for_the_final(at, code)
-        federated_check(at, code)
         finals(at, code)
 
 

@@ -8,7 +8,8 @@ from statistics import fmean, variance
 from fedwright_crds.request import Constraint
 
 NOISE_BAND = 2.0
-"""Half-width of the band in standard errors of a difference of two means; about one chance in forty to cut a tie."""
+"""Half-width of the band in standard errors of a difference of two means: about one chance in forty to cut the equal of
+another one, and one in seven where the other is the luckiest of eight equals."""
 SEARCH_MARGIN = 0.5
 """Share of a constraint's margin that the search may use up; the final has to prove, through its noise, that the whole is kept."""
 
@@ -66,14 +67,18 @@ def ties(values: Mapping[str, float], constraints: Sequence[Constraint]) -> tupl
 def survivors(
     scores: Mapping[str, Sequence[float]], marks: Mapping[str, Mark], higher_is_better: bool, least: int
 ) -> frozenset[str]:
-    """Those whose mean is not outside the noise band below the best that keeps the constraints, and the `least` best anyway."""
+    """Those whose mean is not outside the noise band below the best that keeps the constraints, and the `least` best anyway.
+
+    What the search leaves of a constraint's margin is the band of noise around that constraint.
+    """
     if not scores:
         return frozenset()
     sign = 1.0 if higher_is_better else -1.0
     within = [name for name in scores if marks[name].violation == 0] or list(scores)
     best = max(sign * marks[name].value for name in within)
     band = noise_band(list(scores.values()))
-    inside = {name for name in within if sign * marks[name].value >= best - band}
+    near = {*within, *(name for name in scores if marks[name].violation <= 1 - SEARCH_MARGIN)}
+    inside = {name for name in near if sign * marks[name].value >= best - band}
     return frozenset(inside | set(ranked({name: marks[name] for name in scores}, higher_is_better)[:least]))
 
 

@@ -57,7 +57,7 @@ def _candidate(one: Candidate, grades: tuple[Grade, ...], desk: Desk) -> ReportC
     scores = [Score.model_validate_json(desk.read(digest)) for digest in one.status.finals]
     first = scores[0] if scores else None
     return ReportCandidate(
-        outcome=outcome(one),
+        outcome=outcome(one).model_copy(update={"best": one.status.final or one.status.best}),
         curves=tuple(score.curve for score in scores),
         per_client=first.per_client if first else (),
         probe=first.probe if first else None,

@@ -4,7 +4,7 @@ Everything is derived anew from the plan, from finished work and from the candid
 again grants the same. Only time moves a decision: when the budget for exploring is used up, what is not scored is stopped.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -184,7 +184,9 @@ def _reviews(
     ]
     if any(one is None for one in results):
         return None
-    return [grades for one in results if one is not None and (grades := _grades(search.desk, one)) is not None]
+    asked = {(number, criterion) for number in range(len(proposals)) for criterion in search.plan.criteria}
+    found = [_grades(search.desk, one) for one in results if one is not None]
+    return [_one_each(grades, asked) for grades in found if grades is not None]
 
 
 def _grades(desk: Desk, result: WorkResult) -> tuple[Grade, ...] | None:
@@ -192,6 +194,15 @@ def _grades(desk: Desk, result: WorkResult) -> tuple[Grade, ...] | None:
         return desk.document(ReviewOutput, result, "review.json").grades
     except GaveUp:
         return None
+
+
+def _one_each(grades: Sequence[Grade], asked: Set[tuple[int, str]]) -> tuple[Grade, ...]:
+    """One grade for each pair of a proposal and a criterion that was asked for: more of them would be more votes."""
+    first: dict[tuple[int, str], Grade] = {}
+    for grade in grades:
+        if (pair := (grade.proposal, grade.dimension)) in asked:
+            first.setdefault(pair, grade)
+    return tuple(first.values())
 
 
 def _candidate(

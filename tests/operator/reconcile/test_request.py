@@ -7,7 +7,17 @@ import pytest
 from world import World, wish
 
 from fedwright_crds.candidate import CandidatePhase, GrantStage, Range
-from fedwright_crds.documents import PlanOutput, Problem, Score, TestReport
+from fedwright_crds.documents import (
+    Grade,
+    JudgeSpec,
+    PlanOutput,
+    Problem,
+    ReviewInput,
+    ReviewOutput,
+    Score,
+    Split,
+    TestReport,
+)
 from fedwright_crds.request import Answer, Approval, Budgets, Question, Stage
 from fedwright_crds.work import Reason
 from fedwright_operator.reconcile.conditions import condition
@@ -183,6 +193,24 @@ def test_only_the_committees_best_are_written() -> None:
     assert all(one.spec.grant.stage in {GrantStage.JUDGE, GrantStage.FINAL, GrantStage.STOP} for one in proposals)
 
 
+def test_a_reviewer_has_one_vote_for_each_proposal_and_criterion() -> None:
+    """One of three praises the second proposal fifty times, and in dimensions that nobody asked for."""
+
+    def review(world: World, work):  # type: ignore[no-untyped-def]
+        output = world.answer_review(work)["review.json"]
+        if ReviewInput.model_validate_json(world.read(work, "review-input.json")).reviewer:
+            return {"review.json": output}
+        praise = [
+            Grade(proposal=1, dimension=name, score=1.0) for name in ["novelty"] * 50 + [f"d{n}" for n in range(50)]
+        ]
+        blame = [one.model_copy(update={"proposal": 0, "score": 0.0}) for one in praise]
+        return {"review.json": ReviewOutput(grades=(*output.grades, *praise, *blame))}
+
+    chosen = World(wish(), script={"review": review}).run().candidates
+    assert chosen["wish-g1-1"].status.phase is CandidatePhase.SCORED
+    assert chosen["wish-g1-2"].status.phase is CandidatePhase.NOT_SELECTED
+
+
 def test_the_budget_of_candidates_is_kept() -> None:
     world = World(wish(budgets={"candidates": 2})).run()
     assert sorted(world.candidates) == ["wish-fedavg", "wish-p1"]
@@ -204,6 +232,32 @@ def test_a_finalist_that_is_not_federated_loses_its_place() -> None:
     assert "NotFederated" in condition(world.candidates["wish-p1"].status.conditions, "Finished").reason  # type: ignore[union-attr]
     assert "g1" in world.request.status.winner
     assert world.kinds["reflect"] == 1, "what happens in the final asks no mind again"
+
+
+def test_a_finalist_that_was_better_while_nobody_counted_loses_its_place() -> None:
+    def verify(world: World, work):  # type: ignore[no-untyped-def]
+        score = world.answer_verify(work)["score.json"]
+        if "scaffold" in json.loads(world.read(work, "code.json"))["files"]["strategy.py"]:
+            score = score.model_copy(update={"metrics": {**score.metrics, "Accuracy/Global": 0.5}})
+        return {"score.json": score}
+
+    world = World(wish(), script={"verify": verify}).run()
+    finished = condition(world.candidates["wish-p1"].status.conditions, "Finished")
+    assert finished and finished.reason == "NotFederated" and "is 0.5 on the same seed" in finished.message
+    assert "g1" in world.request.status.winner
+
+
+def test_what_is_checked_is_a_fresh_seed_at_full_length() -> None:
+    seen: list[JudgeSpec] = []
+
+    def verify(world: World, work):  # type: ignore[no-untyped-def]
+        seen.append(JudgeSpec.model_validate_json(world.read(work, "judge.json")))
+        return world.answer_verify(work)
+
+    world = World(wish(), script={"verify": verify}).run()
+    rounds = world.request.spec.task.training.rounds
+    assert seen and all(one.rounds == rounds and one.split is Split.TEST and one.sequential for one in seen)
+    assert all(one.seed >= 1000 for one in seen)
 
 
 def exploring(world: World) -> World:
