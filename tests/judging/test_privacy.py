@@ -14,13 +14,13 @@ CLASSES, PAIRS = 5, 300
 
 
 def probes(rng: np.random.Generator) -> Labels:
-    """PAIRS members, strangers, and their twins, after 50 judged rows."""
-    role = np.repeat(np.array(list(Role), dtype=np.int8), [50, PAIRS, PAIRS, PAIRS, PAIRS])
+    """50 judged rows, PAIRS members, as many strangers, and everyone's twins."""
+    role = np.repeat(np.array(list(Role), dtype=np.int8), [50, PAIRS, PAIRS, PAIRS, PAIRS, 50])
     y = rng.integers(0, CLASSES, 50 + 2 * PAIRS)
     original = np.arange(len(role))
-    original[50 + 2 * PAIRS :] = np.arange(50, 50 + 2 * PAIRS)
+    original[50 + 2 * PAIRS :] = np.roll(np.arange(50 + 2 * PAIRS), -50)
     return Labels(
-        y=np.concatenate([y, y[50:]]),
+        y=np.concatenate([y, np.roll(y, -50)]),
         client=np.zeros(len(role), dtype=np.int64),
         role=role,
         stage=np.zeros(len(role), dtype=np.int16),
