@@ -15,7 +15,7 @@ from fedwright_agents.catalogue_mind.code import code
 from fedwright_crds.documents import CodeInput, DataFacts
 from fedwright_crds.request import RequestSpec
 from fedwright_crds.task import Architecture, Data, DataSource, ModelSpec, Task
-from fedwright_federation.algorithm import Heads, Strategy, check, on_heads
+from fedwright_federation.algorithm import Strategy, check, on_heads
 from fedwright_federation.algorithm.legality import Unit
 from fedwright_federation.candidates.loader import load_strategy
 from fedwright_federation.catalogue import (
@@ -32,6 +32,7 @@ from fedwright_federation.catalogue.circumstances import circumstances
 from fedwright_federation.catalogue.composition import capabilities
 from fedwright_federation.catalogue.entries import Circumstance
 from fedwright_federation.catalogue.matching import match
+from fedwright_federation.heads import Heads
 from fedwright_federation.models import build_model
 
 KNOWN = catalogue()

@@ -2,6 +2,8 @@
 
 import itertools
 import json
+import subprocess
+import sys
 
 import pytest
 from chain import FEDAVG, judge_of, spec_of
@@ -116,3 +118,10 @@ def test_each_stage_is_judged_when_it_ends() -> None:
     assert evaluated_rounds(spec) == (3, 5, 8, 10)
     assert [stage_of(number, 10, 4) for number in range(1, 11)] == [0, 0, 0, 1, 1, 2, 2, 2, 3, 3]
     assert evaluated_rounds(spec_of(task, rounds=2)) == (1, 2)
+
+
+@pytest.mark.parametrize("step", ["inspect", "prepare", "score", "decide"])
+def test_the_judge_loads_no_framework(step: str) -> None:
+    """It would cost each machine 300 MiB, and whoever reads hostile bytes should hold little that could be abused."""
+    told = f"import sys, fedwright_federation.judging.{step}; sys.exit('torch' in sys.modules or 'flwr' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", told], check=False).returncode == 0

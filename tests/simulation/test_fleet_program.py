@@ -13,7 +13,8 @@ import pytest
 from fedwright_crds.documents import CandidateCode, JudgeSpec, ServerFacts, Split
 from fedwright_crds.request import Objective
 from fedwright_crds.task import Data, DataSource, Head, ModelSpec, Task, Training
-from fedwright_federation.algorithm import Heads, on_heads
+from fedwright_federation.algorithm import on_heads
+from fedwright_federation.heads import Heads
 from fedwright_federation.models import build_model
 from fedwright_federation.simulation.checkpoints import load_checkpoints
 from fedwright_federation.simulation.engine import simulate

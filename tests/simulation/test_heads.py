@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from fedwright_crds.task import Task
 from fedwright_federation import strategies
-from fedwright_federation.algorithm import Heads, IllegalStrategyError, Raw, on_heads
+from fedwright_federation.algorithm import IllegalStrategyError, Raw, on_heads, own_part
+from fedwright_federation.heads import Heads
 from fedwright_federation.models import Cnn, Mlp
 from fedwright_federation.simulation.engine import Simulation
 from fedwright_federation.simulation.privacy import PrivacySpec
@@ -97,7 +98,7 @@ def test_every_output_belongs_to_one_head_and_all_else_to_everyone(
     tree = model.init(0)
     spans = np.concatenate([heads.span(head) for head in range(len(outputs))])
     assert np.array_equal(spans, np.arange(sum(outputs)))
-    own = heads.own(model, tree, client)
+    own = own_part(heads, model, tree, client)
     assert own["head.bias"].tolist() == tree["head.bias"][heads.span(client)].tolist()
     assert same({k: v for k, v in own.items() if "head" not in k}, {k: v for k, v in tree.items() if "head" not in k})
 
@@ -200,7 +201,7 @@ def gained(task: Task, seed: int) -> list[float]:
         test = Shard(data.x[rows], data.y[rows])
         model = Mlp((1, 8, 8), outputs, (64, 32))
         alone = accuracy(federate(fedavg(0.3), model, given[head::3], long(4, seed), executor="cohort"), test)
-        shared = score(together, data.heads.own(together.server.model, together.server.x, head), test)
+        shared = score(together, own_part(data.heads, together.server.model, together.server.x, head), test)
         gains.append(shared / alone - 1)
     return gains
 

@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from fedwright_federation.algorithm import Heads, IllegalStrategyError, Tree, on_heads
+from fedwright_federation.algorithm import IllegalStrategyError, Tree, on_heads
 from fedwright_federation.algorithm.parts import Step
 from fedwright_federation.algorithm.tree import norm
+from fedwright_federation.heads import Heads
 from fedwright_federation.models import Mlp
 from fedwright_federation.parts.widths import MaskedCrossEntropy
 from fedwright_federation.simulation.client import Assignment, coarse

@@ -6,8 +6,9 @@ import numpy as np
 
 from fedwright_crds.documents import CandidateCode, PackageInput
 from fedwright_crds.task import Data, DataSource, Head, ModelSpec, Task, Training
-from fedwright_federation.algorithm import Heads, Strategy, on_heads
+from fedwright_federation.algorithm import Strategy, on_heads
 from fedwright_federation.algorithm.parts import Training as SharedTraining
+from fedwright_federation.heads import Heads
 from fedwright_federation.models import build_model
 from fedwright_federation.packaging.fedwright_app.results import model_digest
 from fedwright_federation.packaging.package import app_files, zipped

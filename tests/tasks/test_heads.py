@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fedwright_crds.task import Metric, Task, measurable
-from fedwright_federation.algorithm import Heads
+from fedwright_federation.heads import Heads
 from fedwright_federation.judging.inspect import facts_of
 from fedwright_federation.tasks import SELECTION, TEST, TRAIN, BadInputError, load_task
 

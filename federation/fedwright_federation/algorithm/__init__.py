@@ -1,6 +1,6 @@
 """The algorithm interface: parts that compose into a strategy. It knows no method, no task and no way to run one."""
 
-from fedwright_federation.algorithm.heads import Heads, OwnHead, on_heads
+from fedwright_federation.algorithm.heads import OwnHead, on_heads, own_part
 from fedwright_federation.algorithm.legality import IllegalStrategyError, Refusal, check, require_legal
 from fedwright_federation.algorithm.model import CLASSES, Model, Out, Role, Tensors, outputs
 from fedwright_federation.algorithm.neutral import (
@@ -67,7 +67,6 @@ __all__ = [
     "Frame",
     "GlobalModel",
     "GradientTerm",
-    "Heads",
     "Hyperparameters",
     "IllegalStrategyError",
     "LocalJob",
@@ -113,5 +112,6 @@ __all__ = [
     "compose",
     "on_heads",
     "outputs",
+    "own_part",
     "require_legal",
 ]

@@ -1,66 +1,43 @@
-"""Several tasks over one model: each client holds the outputs of its own head, and shares all the rest.
+"""Strategies on several heads: each client holds the outputs of its own head, and shares all the rest.
 
-A head is a run of consecutive outputs, and client i has head i mod their number. A client's model ends in its own outputs
-alone, so that losses, codecs and states need no knowledge of heads, and the server's mean over holders leaves no update
-diluted by clients of other heads. Nothing here knows what a head means.
+A client's model ends in its own outputs alone, so that losses, codecs and states need no knowledge of heads, and the
+server's mean over holders leaves no update diluted by clients of other heads. Nothing here knows what a head means.
 """
 
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fedwright_federation.algorithm.model import CLASSES, Model, Role
 from fedwright_federation.algorithm.parts import ClientInfo, Round, View
 from fedwright_federation.algorithm.strategy import Strategy
 from fedwright_federation.algorithm.tree import Frame, Tree
+from fedwright_federation.heads import Heads
 
 
-@dataclass(frozen=True)
-class Heads:
-    """`outputs` of each head, in order; together they are the model's."""
+def own_part(heads: Heads, model: Model, tree: Tree, client: int) -> Tree:
+    """A global model as the client's task sees it: with its own outputs alone."""
+    frame = own_frame(heads, model, tree, client)
+    return frame.down(tree) if frame else dict(tree)
 
-    outputs: tuple[int, ...]
 
-    def of(self, client: int) -> int:
-        """The client's head."""
-        return client % len(self.outputs)
+def own_frame(heads: Heads, model: Model, like: Tree, client: int) -> Frame | None:
+    """The client's part of a tree with the shapes of `like`; None for all of it."""
+    if len(heads.outputs) == 1:
+        return None
+    whole = Frame({k: tuple(np.arange(n, dtype=np.intp) for n in value.shape) for k, value in like.items()})
+    return _without_others(whole, heads, model, client)
 
-    def count(self, client: int) -> int:
-        """How many classes the client tells apart."""
-        return self.outputs[self.of(client)]
 
-    def first(self, client: int) -> int:
-        """Where the client's outputs begin among the model's."""
-        return sum(self.outputs[: self.of(client)])
-
-    def span(self, client: int) -> NDArray[np.intp]:
-        """The client's outputs among the model's."""
-        return np.arange(self.first(client), self.first(client) + self.count(client), dtype=np.intp)
-
-    def frame(self, model: Model, like: Tree, client: int) -> Frame | None:
-        """The client's part of a tree with the shapes of `like`; None for all of it."""
-        if len(self.outputs) == 1:
-            return None
-        whole = Frame({k: tuple(np.arange(n, dtype=np.intp) for n in value.shape) for k, value in like.items()})
-        return self.within(whole, model, client)
-
-    def within(self, frame: Frame, model: Model, client: int) -> Frame:
-        """The frame, less the outputs of other heads."""
-        own = self.span(client)
-        return Frame(
-            {
-                key: tuple(
-                    own if group == CLASSES else kept for group, kept in zip(model.axes(key), window, strict=True)
-                )
-                for key, window in frame.windows.items()
-            }
-        )
-
-    def own(self, model: Model, tree: Tree, client: int) -> Tree:
-        """A global model as the client's task sees it: with its own outputs alone."""
-        frame = self.frame(model, tree, client)
-        return frame.down(tree) if frame else dict(tree)
+def _without_others(frame: Frame, heads: Heads, model: Model, client: int) -> Frame:
+    """The frame, less the outputs of other heads."""
+    own = heads.span(client)
+    return Frame(
+        {
+            key: tuple(own if group == CLASSES else kept for group, kept in zip(model.axes(key), window, strict=True))
+            for key, window in frame.windows.items()
+        }
+    )
 
 
 @dataclass(frozen=True)
@@ -87,8 +64,8 @@ class OwnHead(View):
     def frame(self, client: ClientInfo, like: Tree, round: Round) -> Frame | None:
         inner = self.inner.frame(client, like, round)
         if inner is None:
-            return self.heads.frame(round.model, like, client.id)
-        return self.heads.within(inner, round.model, client.id)
+            return own_frame(self.heads, round.model, like, client.id)
+        return _without_others(inner, self.heads, round.model, client.id)
 
 
 def on_heads(strategy: Strategy, heads: Heads) -> Strategy:

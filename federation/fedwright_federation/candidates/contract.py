@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from fedwright_crds.documents import CandidateCode, CheckFailure, Contract
-from fedwright_federation.algorithm import Heads, Model, Raw, Strategy, check, on_heads
+from fedwright_federation.algorithm import Model, Raw, Strategy, check, on_heads, own_part
 from fedwright_federation.algorithm.tree import finite
 from fedwright_federation.candidates.failures import CandidateError, blame, describe, failure
 from fedwright_federation.candidates.loader import load_strategy
@@ -26,6 +26,7 @@ from fedwright_federation.candidates.rehearsal import (
     pooled,
     rehearsal,
 )
+from fedwright_federation.heads import Heads
 from fedwright_federation.models import build_model
 
 TOLERANCE = 1e-4
@@ -154,7 +155,7 @@ def predicts(subject: Subject) -> None:
     """Every client's judged model gives finite logits, one a class."""
     model, strategy = subject.strategy.view.model(subject.model), subject.strategy
     for client, shard in enumerate(subject.rehearsal.shards):
-        whole = subject.heads.own(model, subject.run.checkpoint.model, client)
+        whole = own_part(subject.heads, model, subject.run.checkpoint.model, client)
         tree = {**whole, **subject.run.checkpoint.personal.get(client, {})}
         with torch.no_grad():
             tensors = {key: torch.from_numpy(value) for key, value in tree.items()}

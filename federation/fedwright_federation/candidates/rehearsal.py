@@ -15,7 +15,6 @@ from torch import Tensor
 from fedwright_crds.documents import Contract
 from fedwright_federation.algorithm import (
     GradientTerm,
-    Heads,
     LossTerm,
     Model,
     Named,
@@ -32,6 +31,7 @@ from fedwright_federation.algorithm import (
 )
 from fedwright_federation.algorithm.tree import finite
 from fedwright_federation.candidates.failures import CandidateError, failure
+from fedwright_federation.heads import Heads
 from fedwright_federation.simulation.client import Assignment, ClientRuntime
 from fedwright_federation.simulation.clock import draw_devices
 from fedwright_federation.simulation.engine import Executor, Simulation

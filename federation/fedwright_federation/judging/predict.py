@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from fedwright_crds.box import Box
 from fedwright_crds.documents import CandidateCode, JudgeSpec
 from fedwright_crds.judging_work import evaluated_rounds
-from fedwright_federation.algorithm import Evaluation, Heads, Model, Tree
+from fedwright_federation.algorithm import Evaluation, Model, Tree, own_part
 from fedwright_federation.algorithm.neutral import GlobalModel
 from fedwright_federation.algorithm.tree import size
 from fedwright_federation.candidates.loader import load_strategy
+from fedwright_federation.heads import Heads
 from fedwright_federation.judging.declared import Declared
 from fedwright_federation.judging.programs import folder, judge_spec
 from fedwright_federation.models import build_model
@@ -127,7 +128,7 @@ def by_head(model: Model, evaluation: Evaluation, checkpoint: Checkpoint, asked:
     for head in range(len(heads.outputs)):
         rows = np.flatnonzero(asked.client % len(heads.outputs) == head)
         if len(rows):
-            tree = heads.own(model, checkpoint.model, head)
+            tree = own_part(heads, model, checkpoint.model, head)
             answers[np.ix_(rows, heads.span(head))] = probabilities(model, evaluation, tree, asked.x[rows])
     return answers
 
@@ -140,7 +141,7 @@ def personal(
     for owner, laid_over in checkpoint.personal.items():
         rows = np.flatnonzero(asked.client == owner)
         if len(rows):
-            tree = {**heads.own(model, checkpoint.model, owner), **laid_over}
+            tree = {**own_part(heads, model, checkpoint.model, owner), **laid_over}
             own[np.ix_(rows, heads.span(owner))] = probabilities(model, evaluation, tree, asked.x[rows])
     return own
 

@@ -12,8 +12,9 @@ import numpy as np
 
 from fedwright_crds.box import Box
 from fedwright_crds.documents import CandidateCode, JudgeSpec, ServerFacts
-from fedwright_federation.algorithm import Evaluation, Heads, Strategy, View, on_heads
+from fedwright_federation.algorithm import Evaluation, Strategy, View, on_heads
 from fedwright_federation.candidates.loader import load_strategy
+from fedwright_federation.heads import Heads
 from fedwright_federation.judging.declared import Declared
 from fedwright_federation.judging.programs import folder, judge_spec, write
 from fedwright_federation.models import build_model

@@ -18,11 +18,12 @@ import torch
 
 from fedwright_crds.box import Box
 from fedwright_crds.documents import CandidateCode, JudgeSpec, ServerFacts
-from fedwright_federation.algorithm.heads import Heads, on_heads
+from fedwright_federation.algorithm.heads import on_heads
 from fedwright_federation.algorithm.model import Model
 from fedwright_federation.algorithm.strategy import Strategy
 from fedwright_federation.algorithm.tree import Tree
 from fedwright_federation.candidates.loader import load_strategy
+from fedwright_federation.heads import Heads
 from fedwright_federation.models import build_model
 from fedwright_federation.simulation.checkpoints import save_tree
 from fedwright_federation.simulation.client import Assignment, ClientRuntime

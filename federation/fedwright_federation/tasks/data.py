@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from fedwright_crds.judging_work import stage_of
 from fedwright_crds.task import Task
-from fedwright_federation.algorithm.heads import Heads
+from fedwright_federation.heads import Heads
 from fedwright_federation.tasks.heads import heads_of, labels_of
 from fedwright_federation.tasks.partition import owners
 from fedwright_federation.tasks.sources import load_raw

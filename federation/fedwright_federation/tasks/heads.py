@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedwright_crds.task import Head, Task
-from fedwright_federation.algorithm.heads import Heads
+from fedwright_federation.heads import Heads
 from fedwright_federation.tasks.problems import BadInputError
 
 

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedwright_crds.task import Continual, FeatureShift, LabelNoise
-from fedwright_federation.algorithm.heads import Heads
+from fedwright_federation.heads import Heads
 from fedwright_federation.simulation.seeds import stream
 from fedwright_federation.tasks.problems import BadInputError
 from fedwright_federation.tasks.splits import TRAIN

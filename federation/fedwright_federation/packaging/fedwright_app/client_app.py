@@ -11,6 +11,7 @@ from flwr.app import Context, Message
 from flwr.clientapp import ClientApp
 from numpy.typing import NDArray
 
+from fedwright_federation.algorithm.heads import own_part
 from fedwright_federation.algorithm.parts import ClientInfo
 from fedwright_federation.algorithm.tree import Tree
 from fedwright_federation.simulation.client import Assignment, ClientRuntime
@@ -93,7 +94,7 @@ class Visit:
             **{key: v.astype(np.float32, copy=False) for key, v in download.model.items()},
         }
         own = self.runtime.personal(self.client, whole, self.data.train, self.memory, number)
-        model = self.setup.heads.own(self.runtime.model, whole, self.client.id)
+        model = own_part(self.setup.heads, self.runtime.model, whole, self.client.id)
         return measure(self.setup.strategy, self.runtime.model, {**model, **own}, self.data.held_out)
 
 

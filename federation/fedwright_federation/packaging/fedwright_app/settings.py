@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fedwright_crds.documents import PackageInput
-from fedwright_federation.algorithm import Heads, Strategy, on_heads
+from fedwright_federation.algorithm import Strategy, on_heads
 from fedwright_federation.algorithm.model import Model
 from fedwright_federation.algorithm.parts import Training
+from fedwright_federation.heads import Heads
 from fedwright_federation.models import build_model
 from fedwright_federation.simulation.run import RunSpec
 
