@@ -84,7 +84,7 @@ def unified_place(own: Path) -> Path | None:
 
 
 class Group:
-    """Make with `Group.make`, put the first process in with `enter`, and `close` when the tree is dead."""
+    """Make with `Group.make`, let the first process in through its `doors`, and `close` when the tree is dead."""
 
     def __init__(self, hierarchy: _Hierarchy, folders: dict[Path, Path]) -> None:
         self._version = hierarchy.version
@@ -117,9 +117,10 @@ class Group:
         with contextlib.suppress(OSError):  # a kernel without swap accounting
             (self._memory / "memory.swap.max").write_text("0")
 
-    def enter(self, process: int) -> None:
-        for folder in self._folders:
-            (folder / "cgroup.procs").write_text(str(process))
+    def doors(self) -> list[int]:
+        """Descriptors that the caller closes. Whoever writes `0` into each of them is inside, and so are its children."""
+        name = "tasks" if self._version == 1 else "cgroup.procs"
+        return [os.open(folder / name, os.O_WRONLY | os.O_CLOEXEC) for folder in self._folders]
 
     def out_of_memory(self) -> bool:
         """Whether the kernel has killed for memory here."""

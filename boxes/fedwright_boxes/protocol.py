@@ -9,7 +9,7 @@ MESSAGE_BYTES = 64 * 1024
 READY = b"ok"
 """A cell's note, once its walls are up and before anything hostile runs."""
 START = b"g"
-"""The keeper's go: the cell is in its control group."""
+"""The keeper's go: it holds a handle on the cell."""
 END = struct.Struct("<idq")
 """Wait status, CPU seconds, greatest resident size in KiB of the cell's processes."""
 
@@ -22,3 +22,5 @@ class Item:
     root: str
     user: int
     has_channel: bool
+    groups: int
+    """How many of the descriptors, the last ones before the status, are doors to control groups."""

@@ -136,27 +136,26 @@ class Cell:
         given += [channel.fileno()] if channel else []
         with contextlib.suppress(OSError):
             fcntl.fcntl(self.result.writing, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+        doors: list[int] = []
         try:
             given.insert(0, parcel.pack(order.program, order.files))
-            self._handle = zygote.spawn(
-                self._item(zygote.profile.hostile, channel is not None), [*given, self._ended.writing]
-            )
+            doors = self._group.doors() if self._group else []
+            item = self._item(zygote.profile.hostile, channel is not None, len(doors))
+            self._handle = zygote.spawn(item, [*given, *doors, self._ended.writing])
             self._process = _process_of(self._handle)
-            if self._group and self._process > 0:
-                self._group.enter(self._process)
             os.write(start, START)
         except (ZygoteError, OSError) as error:
             self._note.data += str(error).encode()
             self.kill(Reason.PLATFORM)
         finally:
-            for descriptor in {*given, *(inlet.writing for inlet in self._inlets()), start} - _numbers(channel):
+            for descriptor in {*given, *doors, *(inlet.writing for inlet in self._inlets()), start} - _numbers(channel):
                 os.close(descriptor)
             if channel:
                 channel.close()
 
-    def _item(self, hostile: bool, has_channel: bool) -> Item:
+    def _item(self, hostile: bool, has_channel: bool, groups: int) -> Item:
         user = _FIRST_USER + secrets.randbelow(_USERS) if hostile else os.getuid()
-        return Item(self._limits, str(self._root or "/box"), user, has_channel)
+        return Item(self._limits, str(self._root or "/box"), user, has_channel, groups)
 
     @property
     def alive(self) -> bool:

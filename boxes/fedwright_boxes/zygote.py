@@ -17,12 +17,12 @@ import sys
 import tempfile
 from typing import Any
 
-from fedwright_boxes import seccomp, syscalls, warmup
+from fedwright_boxes import hugepages, seccomp, syscalls, warmup
 from fedwright_boxes.cell import Walls, live
 from fedwright_boxes.limits import Limits
 from fedwright_boxes.protocol import END, MESSAGE_BYTES, Item
 
-_MOST_DESCRIPTORS = 8
+_MOST_DESCRIPTORS = 16
 
 
 def main(connection: int, proc: int) -> None:
@@ -40,6 +40,7 @@ def main(connection: int, proc: int) -> None:
     gc.collect()
     gc.freeze()
     gc.disable()  # it would write into pages that all cells share
+    hugepages.collapse(proc)
     keeper.send(json.dumps({"inheritedBytes": walls.data_bytes // 2}).encode())
     _Server(keeper, walls, proc).serve()
 
