@@ -1,19 +1,31 @@
 """Which mind stands behind a profile's name. Only the role that is asked for is imported."""
 
+from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 from typing import Any
 
+CATALOGUE = "catalogue"
 ROLES = ("plan", "code", "debug", "reflect", "review", "tune")
-MINDS = {"catalogue": "fedwright_agents.catalogue_mind"}
-"""A package for each profile, with one module of one function for each role, both named by the role."""
+BY_MODEL = frozenset(ROLES) - {"tune"}
+"""Roles that a language model may take; hyperparameters are searched by a sampler whoever proposes strategies."""
 
 
 class UnknownProfileError(LookupError):
-    """No mind has this name."""
+    """No mind has this name for this role."""
 
 
-def role_of(profile: str, role: str) -> Any:
+def role_of(profile: str, role: str) -> Callable[[Any], Any]:
     """The function behind a role; see `fedwright_agents.roles` for its type. Raises UnknownProfileError."""
-    if profile not in MINDS:
-        raise UnknownProfileError(f"no mind has the profile {profile!r}; choose one of {', '.join(sorted(MINDS))}")
-    return getattr(import_module(f"{MINDS[profile]}.{role}"), role)
+    if profile == CATALOGUE:
+        return _function(f"fedwright_agents.catalogue_mind.{role}", role)
+    if role not in BY_MODEL:
+        raise UnknownProfileError(f"no model takes the role {role}; set its profile to {CATALOGUE!r}")
+    from fedwright_agents.model_mind.gateway_model import GatewayModel
+
+    return partial(_function(f"fedwright_agents.model_mind.{role}", role), model=GatewayModel.here(profile))
+
+
+def _function(module: str, name: str) -> Callable[..., Any]:
+    function: Callable[..., Any] = getattr(import_module(module), name)
+    return function

@@ -53,27 +53,31 @@ def choose_model(spec: RequestSpec, facts: DataFacts) -> ModelSpec:
 
 
 def _plan(at: Situation, doubt: Doubts) -> Plan:
-    matches = [one for one in match(at.known, at.facts, at.spec, at.model) if doubt.allows(one.composition)]
-    legal = [one for one in matches if not one.excluded]
-    baselines = _baselines(at, legal)
-    named = _named(at, doubt)
-    composed = _composed(at, legal, [*baselines, *named], doubt)
-    chosen = [*baselines, *named, *composed]
+    legal = legal_matches(at, doubt)
+    tuned, asked_for = baselines(at, legal), named(at, doubt)
+    composed = _composed(at, legal, [*tuned, *asked_for], doubt)
+    chosen = [*tuned, *asked_for, *composed]
     return Plan(
         summary=_summary(at, legal, doubt),
         model=at.model,
-        baselines=tuple(baselines),
-        candidates=(*named, *composed),
+        baselines=tuple(tuned),
+        candidates=(*asked_for, *composed),
         criteria=(*CRITERIA, *at.spec.review.criteria),
         subtasks=tuple(_subtask(one) for one in chosen),
         fallback="If no composition beats the best catalogue method, that method; if none beats FedAvg, FedAvg itself.",
-        sources=_sources(at.known, chosen),
-        estimated_rounds=_rounds(at.spec, len(chosen)),
+        sources=sources(at.known, chosen),
+        estimated_rounds=estimated_rounds(at.spec, len(chosen)),
     )
 
 
 # -- what is tried ----------------------------------------------------------------------------------------------------
-def _baselines(at: Situation, legal: Sequence[Match]) -> list[Idea]:
+def legal_matches(at: Situation, doubt: Doubts) -> list[Match]:
+    """Methods that may be tried, best first."""
+    matches = [one for one in match(at.known, at.facts, at.spec, at.model) if doubt.allows(one.composition)]
+    return [one for one in matches if not one.excluded]
+
+
+def baselines(at: Situation, legal: Sequence[Match]) -> list[Idea]:
     """FedAvg, then the methods that suit the request best, each as published."""
     fedavg = next(one for one in legal if one.method.id == "fedavg")
     best = [one for one in legal if one is not fedavg][: at.spec.search.catalogue_methods]
@@ -87,7 +91,7 @@ def _as_published(at: Situation, one: Match) -> Idea:
     return affordable(at.known, found, at.spec.constraints)
 
 
-def _named(at: Situation, doubt: Doubts) -> list[Idea]:
+def named(at: Situation, doubt: Doubts) -> list[Idea]:
     """The request's own candidates, less those that a person agreed to leave out."""
     return [
         idea(
@@ -152,7 +156,7 @@ def _subtask(one: Idea) -> Subtask:
     return Subtask(name=name or one.method, goal=goal, validation="static checks, its own tests, the contract tests")
 
 
-def _sources(known: Catalogue, ideas: Sequence[Idea]) -> tuple[str, ...]:
+def sources(known: Catalogue, ideas: Sequence[Idea]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(citation for one in ideas for citation in citations(known, one)))[:64]
 
 
@@ -165,7 +169,7 @@ def citations(known: Catalogue, one: Idea) -> Iterator[str]:
             yield owner.paper.citation
 
 
-def _rounds(spec: RequestSpec, candidates: int) -> int:
+def estimated_rounds(spec: RequestSpec, candidates: int) -> int:
     """Trials on the first rung, then two configurations at full length on each selection seed, then the fresh seeds."""
     rounds, search, judging = spec.task.training.rounds, spec.search, spec.judging
     later = search.generations * min(search.top_k, search.proposals)

@@ -1,0 +1,35 @@
+"""What comes first in every prompt: the same words for all roles of a request, so that a provider can keep them warm."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from fedwright_agents.model_mind.prompts import compact, render
+from fedwright_crds.documents import CodeInput, DataFacts
+from fedwright_crds.request import RequestSpec
+from fedwright_crds.task import ModelSpec
+from fedwright_federation.catalogue import catalogue
+
+
+def of_request(spec: RequestSpec, facts: DataFacts, model: ModelSpec | None) -> str:
+    """For those who plan, reflect and review."""
+    return _shared() + "\n\n" + render("request", spec=spec, task=spec.task, facts=_brief(facts), model=model)
+
+
+def of_code(asked: CodeInput) -> str:
+    """For those who write and mend: how a strategy is written."""
+    told = f"\n\nModel: {compact(asked.model)}\nTask: {compact(asked.task)}"
+    return _shared() + "\n\n" + render("interface", catalogue=catalogue()) + told
+
+
+def _shared() -> str:
+    return render("shared", catalogue=catalogue())
+
+
+def _brief(facts: DataFacts) -> Mapping[str, Any]:
+    """Without a figure for each client, which would be many tokens that decide nothing."""
+    wire = facts.to_wire()
+    sizes, labels = wire.pop("trainSamplesPerClient"), wire.pop("labelsPerClient")
+    return wire | {
+        "trainSamplesPerClient": {"min": min(sizes), "max": max(sizes)},
+        "labelsPerClient": {"min": min(labels), "max": max(labels)},
+    }

@@ -1,0 +1,69 @@
+"""Prompts as files: rendered strictly, named by the digest of their text, with all that comes from outside marked as data."""
+
+import json
+import re
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import Environment, FunctionLoader, StrictUndefined
+
+from fedwright_crds.base import Digest, Strict, digest_of
+
+_PROMPTS = files(__package__) / "prompts"
+_UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
+
+
+def render(name: str, **values: Any) -> str:
+    """The prompt of this name. An undefined value is an error, never an empty word."""
+    return _environment().get_template(name).render(**values).strip()
+
+
+@cache
+def digest(name: str) -> Digest:
+    """Versions a prompt: another text, another digest."""
+    return digest_of(_source(name).encode())
+
+
+def as_data(text: str) -> str:
+    """A JSON string that cannot close the tag around it, nor hide what a person would not see."""
+    return json.dumps(_UNSEEN.sub(" ", text), ensure_ascii=False).replace("<", "\\u003c")
+
+
+def compact(value: Strict | Mapping[str, Any]) -> str:
+    """On one line, without what is absent."""
+    wire = (
+        value.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True)
+        if isinstance(value, Strict)
+        else dict(value)
+    )
+    return json.dumps(wire, separators=(",", ":"), ensure_ascii=False).replace("<", "\\u003c")
+
+
+def figures(measures: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {value:.4g}" for name, value in measures.items())
+
+
+def fenced(source: str, name: str) -> str:
+    """In a fence longer than any in the source, which is a model's own text and may hold some."""
+    longest = max((len(run) for run in re.findall(r"`+", source)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}python {name}\n{source.rstrip()}\n{fence}"
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FunctionLoader(_source),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        autoescape=False,
+    )
+    environment.filters |= {"data": as_data, "compact": compact, "figures": figures, "fenced": fenced}
+    return environment
+
+
+def _source(name: str) -> str:
+    return (_PROMPTS / f"{name}.j2").read_text(encoding="utf-8")

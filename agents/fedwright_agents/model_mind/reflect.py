@@ -1,0 +1,51 @@
+"""The reflector: what the outcomes say, and strategies that were not tried yet, each with its hypothesis."""
+
+from functools import partial
+
+from fedwright_agents.model_mind import context
+from fedwright_agents.model_mind.conversation import Conversation, NoAnswer
+from fedwright_agents.model_mind.drafts import DraftIdea, DraftReflection
+from fedwright_agents.model_mind.ideas import fresh, idea_of
+from fedwright_agents.model_mind.model import Model
+from fedwright_agents.model_mind.prompts import render
+from fedwright_agents.model_mind.reading import Misread, read_json
+from fedwright_crds.documents import CandidateOutcome, Idea, ReflectInput, ReflectOutput
+from fedwright_federation.catalogue import catalogue
+
+
+def reflect(asked: ReflectInput, model: Model) -> ReflectOutput:
+    """A critique and as many new proposals as asked for, or as there are. Raises ModelError."""
+    talk = Conversation(
+        model,
+        context.of_request(asked.spec, asked.facts, asked.plan.model),
+        render("reflect", asked=asked),
+    )
+    try:
+        output = talk.answer(partial(_read, asked))
+    except NoAnswer as failure:
+        output = ReflectOutput(critique=str(failure))
+    return output.model_copy(update={"usage": talk.usage})
+
+
+def _read(asked: ReflectInput, text: str) -> ReflectOutput:
+    draft = read_json(DraftReflection, text)
+    made, problems = _ideas(asked, draft.proposals)
+    tried: list[Idea | CandidateOutcome] = [*asked.plan.baselines, *asked.plan.candidates, *asked.outcomes]
+    proposals = fresh(made, tried)[: asked.proposals]
+    if asked.proposals and not proposals:
+        raise Misread(problems or "Everything proposed was tried before. Propose something else.")
+    return ReflectOutput(critique=draft.critique, proposals=tuple(proposals))
+
+
+def _ideas(asked: ReflectInput, drafts: tuple[DraftIdea, ...]) -> tuple[list[Idea], str]:
+    """Those that can be made; one bad proposal does not spoil the others."""
+    known, names = catalogue(), {one.name for one in asked.outcomes}
+    made, problems = [], []
+    for draft in drafts:
+        try:
+            idea = idea_of(known, draft, asked.spec, asked.plan.model)
+        except Misread as problem:
+            problems.append(str(problem))
+            continue
+        made.append(idea.model_copy(update={"parent": draft.parent if draft.parent in names else None}))
+    return made, " ".join(problems)

@@ -1,0 +1,105 @@
+"""What a planner may look up, as functions that a model calls: names and arguments are checked, answers are short text."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, Field, ValidationError
+
+from fedwright_agents.catalogue_mind import plan as by_catalogue
+from fedwright_agents.catalogue_mind.ideas import NoSuchIdeaError, composition_of
+from fedwright_agents.catalogue_mind.variants import Situation
+from fedwright_crds.candidate import Part
+from fedwright_federation.catalogue import UnknownEntryError, match
+
+LONGEST = 4000
+
+
+class Nothing(BaseModel):
+    """No arguments."""
+
+
+class Named(BaseModel):
+    name: str = Field(max_length=63, description="A method's id or a part's name.")
+
+
+class Composed(BaseModel):
+    method: str = Field(max_length=63, description="A method's id, such as fedavg.")
+    parts: tuple[str, ...] = Field(default=(), max_length=12, description="Names of catalogue parts to add.")
+
+
+class Cost(BaseModel):
+    candidates: int = Field(ge=1, le=64, description="How many candidates the search would try.")
+
+
+@dataclass(frozen=True)
+class PlannersTools:
+    """Facts of the request's own situation; nothing here costs anything or changes anything."""
+
+    at: Situation
+
+    def declarations(self) -> Sequence[Mapping[str, Any]]:
+        return [
+            {
+                "type": "function",
+                "function": {"name": name, "description": does.__doc__, "parameters": _schema(takes)},
+            }
+            for name, (takes, does) in self._functions.items()
+        ]
+
+    def call(self, name: str, arguments: str) -> str:
+        found = self._functions.get(name)
+        if found is None:
+            return f"There is no tool {name[:60]}; there are {', '.join(self._functions)}."
+        takes, does = found
+        try:
+            return does(takes.model_validate_json(arguments or "{}"))[:LONGEST]
+        except ValidationError as error:
+            first = error.errors()[0]
+            return f"Wrong arguments for {name}: {'.'.join(map(str, first['loc'])) or 'all'}: {first['msg']}."
+        except (NoSuchIdeaError, UnknownEntryError) as error:
+            return str(error)
+
+    @property
+    def _functions(self) -> Mapping[str, tuple[type[BaseModel], Callable[[Any], str]]]:
+        return {
+            "rank_methods": (Nothing, self.rank_methods),
+            "look_up": (Named, self.look_up),
+            "check_composition": (Composed, self.check_composition),
+            "estimate_cost": (Cost, self.estimate_cost),
+        }
+
+    def rank_methods(self, _: Nothing) -> str:
+        """How well the catalogue's methods suit this request by what is known of them, with the reasons."""
+        found = match(self.at.known, self.at.facts, self.at.spec, self.at.model)
+        lines = [
+            f"{one.method.id} {one.score:+.2f}{' EXCLUDED: ' + str(one.excluded) if one.excluded else ''} ({', '.join(one.reasons)})"
+            for one in found
+        ]
+        return "\n".join(lines)
+
+    def look_up(self, asked: Named) -> str:
+        """What the catalogue says of a method or a part: purpose, source, costs, hyperparameters."""
+        known = self.at.known
+        entry = known.methods.get(asked.name) or known.part(asked.name)
+        return json.dumps(entry.model_dump(mode="json", exclude_defaults=True))
+
+    def check_composition(self, asked: Composed) -> str:
+        """Whether catalogue parts may be composed for this request's model, and which hyperparameters they have."""
+        parts = [Part(slot=self.at.known.part(name).slot, name=name) for name in asked.parts]
+        composition = composition_of(self.at.known, asked.method, parts)
+        unit = str(self.at.spec.privacy.unit) if self.at.spec.privacy else None
+        objections = [f"[{one.rule}] {one.reason}" for one in composition.objections(self.at.model, unit)]
+        ranges = ", ".join(f"{one.name} in {list(one.grid)}" for one in composition.ranges)
+        return f"{'; '.join(objections) or 'legal'}. Hyperparameters: {ranges}."
+
+    def estimate_cost(self, asked: Cost) -> str:
+        """Simulated rounds that a search of so many candidates takes, against the budget."""
+        rounds = by_catalogue.estimated_rounds(self.at.spec, asked.candidates)
+        return f"{rounds} simulated rounds of {self.at.spec.budgets.simulated_rounds} in the budget."
+
+
+def _schema(kind: type[BaseModel]) -> Mapping[str, Any]:
+    schema = kind.model_json_schema()
+    return {key: value for key, value in schema.items() if key in {"type", "properties", "required"}}
