@@ -11,7 +11,7 @@ from types import TracebackType
 from fedwright_boxes import groups, steps, trial
 from fedwright_boxes.keeper import Zygote, ZygoteError
 from fedwright_boxes.profiles import PROFILES, Profile
-from fedwright_boxes.steps import Artifacts
+from fedwright_boxes.steps import Artifacts, Secrets
 from fedwright_crds.work import BoxKind, Reason, Verdict, Work, WorkResult
 
 _POLL_SECONDS = 0.1
@@ -40,12 +40,14 @@ class LocalBoxes:
         extra_code: Mapping[BoxKind, tuple[Path, ...]] | None = None,
         environment: Mapping[BoxKind, Mapping[str, str]] | None = None,
         use_sandbox: bool = True,
+        secrets: Secrets = lambda _work, _step: {},
     ) -> None:
         """`slots` works at once (default: as many as cores). `binds`: what the judge reads of the host, at its own path.
 
         `extra_code`: further folders of modules by kind. `environment`: variables of a kind's programs. `use_sandbox`:
-        false to do as on a machine without one.
+        false to do as on a machine without one. `secrets`: what a step is given beside its inputs, for its eyes alone.
         """
+        self._secrets = secrets
         self._artifacts, self._scratch, self._unsafe = artifacts, scratch, unsafe_no_sandbox
         self._program, self._refusal = trial.working_program() if use_sandbox else (None, "it is switched off")
         self._slots = threading.BoundedSemaphore(slots or os.cpu_count() or 1)
@@ -92,7 +94,9 @@ class LocalBoxes:
                 return self._refuse(work, work.steps[0].name, Reason.PLATFORM, "cancelled")
         try:
             self.warm({step.box for step in work.steps})
-            return steps.run(work, self._artifacts, lambda kind: self._ready(kind, ends), self._scratch, ends)
+            return steps.run(
+                work, self._artifacts, lambda kind: self._ready(kind, ends), self._scratch, ends, self._secrets
+            )
         except (ZygoteError, OSError) as error:
             return self._refuse(work, work.steps[0].name, Reason.PLATFORM, str(error))
         finally:

@@ -36,6 +36,10 @@ class Artifacts(Protocol):
     def write(self, data: bytes) -> Digest: ...
 
 
+Secrets = Callable[[Work, Step], Mapping[str, bytes]]
+"""What a step is given that is no part of the work, by name: it may change from try to try, and no digest covers it."""
+
+
 class WorkError(Exception):
     """The work cannot be run as it is written, or an input is not there."""
 
@@ -46,6 +50,7 @@ class Progress:
 
     work: Work
     inputs: Mapping[str, bytes]
+    secrets: "Secrets"
     handovers: dict[str, Mapping[str, bytes]] = field(default_factory=dict)
     outputs: dict[str, Digest] = field(default_factory=dict)
     verdicts: list[Verdict] = field(default_factory=list)
@@ -57,13 +62,14 @@ def run(
     zygote_for: Callable[[BoxKind], Zygote],
     scratch: Path,
     cancelled: Callable[[], bool],
+    secrets: Secrets,
 ) -> WorkResult:
     """Never raises for what the work does; `zygote_for` may raise, and then nothing of it has run."""
     started = now()
     message = ""
-    progress = Progress(work, {})
+    progress = Progress(work, {}, secrets)
     try:
-        progress = Progress(work, _inputs(work, artifacts))
+        progress = Progress(work, _inputs(work, artifacts), secrets)
         for step in work.steps:
             if cancelled():
                 raise WorkError("cancelled")
@@ -231,6 +237,8 @@ def _files(progress: Progress, step: Step, prefix: str) -> Iterator[tuple[str, b
         if name not in progress.inputs:
             raise WorkError(f"step {step.name} names the input {name}, which the work does not have")
         yield f"in/{name}", progress.inputs[name]
+    for name, content in progress.secrets(progress.work, step).items():
+        yield f"secret/{name}", content
     for handover in step.reads:
         if handover not in progress.handovers:
             raise WorkError(f"step {step.name} reads the handover {handover}, which no earlier step has written")

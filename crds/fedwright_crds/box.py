@@ -18,6 +18,10 @@ class Box:
     def input(self, name: str) -> Path:
         return self.root / "in" / name
 
+    def secret(self, name: str) -> Path:
+        """What a mind is given beside its inputs, and what is no part of the work: it changes nothing but who may ask a model."""
+        return self.root / "secret" / name
+
     def received(self, handover: str) -> Path:
         return self.root / "from" / handover
 

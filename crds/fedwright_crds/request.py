@@ -5,11 +5,15 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from fedwright_crds.allowance import Limits
 from fedwright_crds.base import LONGEST_LABEL, Digest, Hyperparameters, KeyedBy, Line, Name, Strict, Text, Word
 from fedwright_crds.cluster import by_alias, cel, cluster_rules, same
 from fedwright_crds.meta import Conditions, Resource, Spent
 from fedwright_crds.task import Fraction, Metric, ModelSpec, Scope, Task, measurable
 from fedwright_crds.work import BoxKind
+
+CATALOGUE = "catalogue"
+"""The mind that needs no model and no key."""
 
 
 class Objective(Strict):
@@ -116,8 +120,21 @@ class Budgets(Strict):
         int, Field(ge=1, le=10**9, description="Rounds times works, over the whole request.")
     ] = 100_000
     wall_seconds: Annotated[int, Field(ge=10, le=10**7)] = 3600
-    tokens: Annotated[int, Field(ge=0, le=10**10)] = 0
-    money_usd: Annotated[float, Field(ge=0, le=1e7)] = 0.0
+    tokens: Annotated[
+        int, Field(ge=0, le=10**10, description="Of prompts and answers; 0 where no mind is a language model.")
+    ] = 0
+    money_usd: Annotated[float, Field(ge=0, le=1e7, description="0: no limit beside tokens.")] = 0.0
+    calls: Annotated[int, Field(ge=0, le=10**9, description="Of models; 0: no limit beside tokens.")] = 0
+
+
+class RoleLimits(Strict):
+    """The most that a role may spend in this request, over all its works; absent fields have no limit of the role's own."""
+
+    plan: Limits = Limits()
+    code: Limits = Limits()
+    debug: Limits = Limits()
+    reflect: Limits = Limits()
+    review: Limits = Limits()
 
 
 class Minds(Strict):
@@ -130,6 +147,14 @@ class Minds(Strict):
     tuner: Word = "catalogue"
     reviewers: Annotated[tuple[Word, ...], Field(max_length=9)] = ()
     """Empty: the catalogue's own reviewers."""
+    limits: RoleLimits = RoleLimits()
+
+    @property
+    def models(self) -> dict[str, str]:
+        """Profiles of language models, by the field that names each."""
+        named = {name: getattr(self, name) for name in ("planner", "coder", "debugger", "reflector", "tuner")}
+        named |= {f"reviewers[{place}]": name for place, name in enumerate(self.reviewers)}
+        return {field: profile for field, profile in named.items() if profile != CATALOGUE}
 
 
 class DeploymentTemplate(Strict):
@@ -218,6 +243,17 @@ class RequestSpec(Strict):
             " task.training.rounds x 2 x (search.trials + judging.freshSeeds)",
             "budgets.simulatedRounds",
         ),
+        cel(
+            f"self.minds.tuner == '{CATALOGUE}'",
+            f"minds.tuner names a model, but hyperparameters are searched by a sampler; write {CATALOGUE}",
+            "minds.tuner",
+        ),
+        cel(
+            "self.budgets.tokens > 0 || [self.minds.planner, self.minds.coder, self.minds.debugger,"
+            f" self.minds.reflector].all(m, m == '{CATALOGUE}') && self.minds.reviewers.all(m, m == '{CATALOGUE}')",
+            "budgets.tokens is 0 and a mind is a model; say how many tokens it may use",
+            "budgets.tokens",
+        ),
     )
 
     goal: Annotated[Text, Field(min_length=1, description="What is wanted, in plain words.")]
@@ -282,6 +318,18 @@ class RequestSpec(Strict):
                 f"budgets.simulatedRounds is {self.budgets.simulated_rounds}, too small for one candidate beside FedAvg; "
                 f"raise it to at least {least}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _models_have_a_budget(self) -> Self:
+        models = self.minds.models
+        if self.minds.tuner != CATALOGUE:
+            raise ValueError(
+                f"minds.tuner is {self.minds.tuner}, but hyperparameters are searched by a sampler; write {CATALOGUE}"
+            )
+        if models and not self.budgets.tokens:
+            field, profile = next(iter(models.items()))
+            raise ValueError(f"budgets.tokens is 0, but minds.{field} is the model {profile}; say how many it may use")
         return self
 
 

@@ -21,5 +21,5 @@ def apply(
 
     Example: fedwright apply examples/digits-noniid.yaml --home demo
     """
-    for resource, done in manifest.apply_all(home_at(home), manifest.read(file, namespace)):
+    for resource, done in manifest.apply_all(home_at(home), manifest.read(home_at(home), file, namespace)):
         print(f"{called(resource)} {done}")

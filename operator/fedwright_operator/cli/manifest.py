@@ -12,24 +12,23 @@ from fedwright_crds.deployment import Deployment
 from fedwright_crds.intent import changed_fields
 from fedwright_crds.manifests import ManifestError, load_manifests
 from fedwright_crds.meta import Resource
-from fedwright_crds.request import FLStrategyRequest, Minds, RequestSpec
+from fedwright_crds.profiles import load_profiles
+from fedwright_crds.request import CATALOGUE, FLStrategyRequest, Minds, RequestSpec
 from fedwright_operator.cli.ending import Refusal
 from fedwright_operator.cli.lookup import called
 from fedwright_operator.local.home import Home
 from fedwright_operator.local.kinds import AnyResource, R
+from fedwright_operator.local.models import profiles_file
 from fedwright_operator.local.store import Store
 
-PROFILES = ("catalogue",)
-"""Of the minds on one machine."""
 
-
-def read(file: Path, namespace: str) -> list[AnyResource]:
+def read(home: Home, file: Path, namespace: str) -> list[AnyResource]:
     """The resources of a file, or of standard input for `-`; Refusal with one clear message."""
     try:
         resources = load_manifests(Path("/dev/stdin") if file == Path("-") else file)
     except ManifestError as problem:
         raise Refusal(str(problem)) from None
-    return [_appliable(one, namespace, file) for one in resources]
+    return [_appliable(home, one, namespace, file) for one in resources]
 
 
 def check(store: Store, resources: Sequence[AnyResource]) -> None:
@@ -118,22 +117,30 @@ def revalidated(resource: R, **changes: object) -> R:
     return checked
 
 
-def _missing_profiles(minds: Minds) -> list[str]:
-    """Roles whose mind this machine does not have."""
-    roles = {f"minds.{name}": given for name, given in minds.to_wire().items() if isinstance(given, str)}
-    roles |= {f"minds.reviewers[{place}]": given for place, given in enumerate(minds.reviewers)}
+def _missing_profiles(home: Home, minds: Minds) -> list[str]:
+    """Roles whose model is none of the administrator's."""
+    wanted, file = minds.models, profiles_file(home)
+    if not wanted:
+        return []
+    known = load_profiles(file).by_name if file.exists() else {}
+    have = f"{file} does not have" if file.exists() else f"belongs into {file}, which is not there"
     return [
-        f"spec.{field} is {given!r}, a profile that this machine does not have; give {' or '.join(PROFILES)}"
-        for field, given in roles.items()
-        if given not in PROFILES
+        f"spec.minds.{field} is {name!r}, a profile that {have}; give {' or '.join([CATALOGUE, *known])}, or add it there"
+        for field, name in wanted.items()
+        if name not in known
     ]
 
 
-def _appliable(resource: Resource, namespace: str, file: Path) -> AnyResource:
+def _appliable(home: Home, resource: Resource, namespace: str, file: Path) -> AnyResource:
     if isinstance(resource, Candidate):
         raise Refusal(f"{file}: kind: a Candidate is written by its request; name candidates in spec.search.candidates")
-    if isinstance(resource, FLStrategyRequest) and (missing := _missing_profiles(resource.spec.minds)):
-        raise Refusal("\n".join(f"{file}: {one}" for one in missing))
+    if isinstance(resource, FLStrategyRequest):
+        try:
+            missing = _missing_profiles(home, resource.spec.minds)
+        except ManifestError as problem:
+            raise Refusal(f"{file}: spec.minds names models, and their profiles cannot be read: {problem}") from None
+        if missing:
+            raise Refusal("\n".join(f"{file}: {one}" for one in missing))
     assert isinstance(resource, AnyResource)
     if "namespace" in resource.metadata.model_fields_set:
         return resource

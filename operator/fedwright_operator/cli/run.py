@@ -70,7 +70,7 @@ def run(
 def _resources(home: Home, wish: str, namespace: str) -> Sequence[AnyResource]:
     """From the file, or the request of that name as it is."""
     if wish == "-" or Path(wish).is_file() or Path(wish).suffix in {".yaml", ".yml", ".json"} or "/" in wish:
-        return manifest.read(Path(wish), namespace)
+        return manifest.read(home, Path(wish), namespace)
     return [request_named(store_of(home), wish, namespace)]
 
 

@@ -45,6 +45,11 @@ class Home:
         return self.root / "events.jsonl"
 
     @property
+    def models(self) -> Path:
+        """The model gateway's: its ledger, the transcripts, the secret that signs allowances."""
+        return self.root / "models"
+
+    @property
     def usage(self) -> Path:
         return self.root / "usage"
 

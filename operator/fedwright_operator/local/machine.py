@@ -12,6 +12,7 @@ from fedwright_crds.work import BoxKind, Work, WorkResult
 from fedwright_operator.local.artifacts import Artifacts
 from fedwright_operator.local.home import Home
 from fedwright_operator.local.loop import Loop
+from fedwright_operator.local.models import Models
 from fedwright_operator.local.planning import Planners
 from fedwright_operator.local.platform import PlatformBoxes
 from fedwright_operator.local.releases import Releases
@@ -24,12 +25,13 @@ PLANNERS = Planners(request.plan, candidate.plan, federation.plan, deployment.pl
 def machine(home: Home, *, unsafe_no_sandbox: bool = False) -> Iterator[Loop]:
     """The loop of a home, for the holder of its lock. All children are ended on the way out."""
     shutil.rmtree(home.scratch, ignore_errors=True)
-    artifacts, code = Artifacts(home.artifacts), _users_code()
+    artifacts, code, models = Artifacts(home.artifacts), _users_code(), Models(home)
     boxes = LocalBoxes(
         artifacts,
         scratch=home.scratch,
         unsafe_no_sandbox=unsafe_no_sandbox,
         extra_code={BoxKind.JUDGE: code},
+        secrets=models.secrets,
     )
     platform = PlatformBoxes(artifacts, home, lambda *said: loop.scheduler.progress(*said))
 
@@ -43,6 +45,7 @@ def machine(home: Home, *, unsafe_no_sandbox: bool = False) -> Iterator[Loop]:
             yield loop
         finally:
             loop.close()
+            models.close()
 
 
 def _users_code() -> tuple[Path, ...]:

@@ -126,6 +126,8 @@ def _status(observed: Observed[Candidate], desk: Desk, journey: Journey) -> Cand
             simulated_rounds=sum(journey.judged.values()),
             works=spent.works,
             box_seconds=spent.box_seconds,
+            tokens=spent.tokens,
+            money_usd=spent.money_usd,
         ),
     )
 

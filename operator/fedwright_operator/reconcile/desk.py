@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from fedwright_crds.base import Strict
+from fedwright_crds.documents import Usage
 from fedwright_crds.meta import Spent
 from fedwright_crds.work import Input, Outcome, Work, WorkResult
 from fedwright_operator.reconcile.api import artifact
@@ -45,6 +46,8 @@ class Desk:
     works: list[Work] = field(default_factory=list)
     artifacts: dict[str, bytes] = field(default_factory=dict)
     finished: dict[str, WorkResult] = field(default_factory=dict)
+    usage: dict[str, Usage] = field(default_factory=dict)
+    """What minds said that they spent, by work."""
 
     def put(self, name: str, document: Strict) -> Input:
         """Keep a document as an input for work."""
@@ -83,7 +86,7 @@ class Desk:
     def document(self, kind: type[D], result: WorkResult, output: str) -> D:
         """An output as a document. What a box wrote is hostile: anything but a valid document raises GaveUp."""
         try:
-            return kind.model_validate_json(self.read(result.outputs[output]))
+            document = kind.model_validate_json(self.read(result.outputs[output]))
         except (KeyError, ValueError) as problem:
             raise GaveUp(
                 result.model_copy(
@@ -93,10 +96,18 @@ class Desk:
                     }
                 )
             ) from None
+        if isinstance(usage := getattr(document, "usage", None), Usage):
+            self.usage[result.id] = usage
+        return document
 
     def spent(self) -> Spent:
         seconds = sum(verdict.wall_seconds for result in self.finished.values() for verdict in result.verdicts)
-        return Spent(works=len(self.finished), box_seconds=round(seconds, 3))
+        return Spent(
+            works=len(self.finished),
+            box_seconds=round(seconds, 3),
+            tokens=sum(one.tokens for one in self.usage.values()),
+            money_usd=sum(one.money_usd for one in self.usage.values()),
+        )
 
 
 def _next_try(attempt: int) -> int:

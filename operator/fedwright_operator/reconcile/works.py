@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from fedwright_crds.request import CATALOGUE
 from fedwright_crds.work import MIB, BoxKind, Input, Output, Step, Work
 
 Images = Mapping[BoxKind, str]
@@ -33,7 +34,7 @@ def _one_step(
 
 
 def mind_work(role: str, profile: str, document: Input, images: Images) -> Work:
-    """One call of a role; the profile names the mind behind it."""
+    """One call of a role; the profile names the mind behind it. Models may take their time, tries and waits included."""
     return _one_step(
         role,
         BoxKind.MIND,
@@ -41,7 +42,7 @@ def mind_work(role: str, profile: str, document: Input, images: Images) -> Work:
         (document,),
         (Output(name=f"{role}.json", max_bytes=2 * MIB),),
         images,
-        wall_seconds=600,
+        wall_seconds=600 if profile == CATALOGUE else 3600,
     )
 
 

@@ -1,6 +1,6 @@
 """A candidate's code: {coder <-> debugger}^k over real runs of its tests, to green, to the end of the attempts, or stuck."""
 
-from fedwright_crds.candidate import Attempt, CandidatePhase, CandidateSpec
+from fedwright_crds.candidate import Attempt, CandidatePhase, CandidateSpec, Origin
 from fedwright_crds.documents import (
     CandidateCode,
     CheckFailure,
@@ -10,6 +10,7 @@ from fedwright_crds.documents import (
     DebugInput,
     TestReport,
 )
+from fedwright_crds.request import CATALOGUE
 from fedwright_crds.work import Input, Outcome, WorkResult
 from fedwright_operator.reconcile import works
 from fedwright_operator.reconcile.desk import Desk, GaveUp, Unfinished
@@ -20,7 +21,8 @@ def write_until_green(at: Pass) -> Input:
     """{coder <-> debugger}^k over real runs. Returns the code that passed, as an input."""
     document = _code_input(at)
     at.journey.phase, at.journey.reason = CandidatePhase.WRITING, "Writing"
-    code = _written(at, "code", at.brief.spec.minds.coder, at.desk.put("code-input.json", document))
+    coder, debugger = _minds(at)
+    code = _written(at, "code", coder, at.desk.put("code-input.json", document))
     earlier: list[CheckFailure] = []
     tried: set[str] = set()
     for number in range(at.brief.spec.search.debug_attempts + 1):
@@ -40,9 +42,15 @@ def write_until_green(at: Pass) -> Input:
             at.journey.phase, at.journey.reason = CandidatePhase.DEBUGGING, "Debugging"
             order = DebugInput(code_input=document, code=code, report=report, attempt=number, earlier=tuple(earlier))
             earlier.append(report.failures[0])
-            code = _written(at, "debug", at.brief.spec.minds.debugger, at.desk.put("debug-input.json", order))
+            code = _written(at, "debug", debugger, at.desk.put("debug-input.json", order))
     first = report.failures[0]
     raise Ended(CandidatePhase.REJECTED, "TestsFailed", f"{first.check}: {first.message}")
+
+
+def _minds(at: Pass) -> tuple[str, str]:
+    """Who writes and who mends. What all are compared with is the catalogue's own, whoever writes the candidates."""
+    minds = at.brief.spec.minds
+    return (CATALOGUE, CATALOGUE) if at.spec.origin is Origin.BASELINE else (minds.coder, minds.debugger)
 
 
 def _written(at: Pass, role: str, profile: str, document: Input) -> CandidateCode:

@@ -10,9 +10,7 @@ import yaml
 from person import Person, manifest_of
 from scripted_machine import scripted
 
-from fedwright_agents.minds import MINDS
 from fedwright_crds.base import digest_of
-from fedwright_operator.cli.manifest import PROFILES
 
 Manifest = Callable[..., Path]
 
@@ -40,15 +38,17 @@ BAD = {
         "raise",
     ),
     "a mind that this machine does not have": (
-        changed(minds={"planner": "gpt-9"}),
+        changed(minds={"planner": "gpt-9"}, budgets={"tokens": 1000}),
         "spec.minds.planner is 'gpt-9'",
         "give catalogue",
     ),
     "a reviewer that this machine does not have": (
-        changed(minds={"reviewers": ["catalogue", "nobody"]}),
+        changed(minds={"reviewers": ["catalogue", "nobody"]}, budgets={"tokens": 1000}),
         "spec.minds.reviewers[1] is 'nobody'",
         "give catalogue",
     ),
+    "a model without a budget": (changed(minds={"coder": "gpt-9"}), "budgets.tokens is 0", "say how many"),
+    "a model as tuner": (changed(minds={"tuner": "gpt-9"}), "minds.tuner", "write catalogue"),
     "a name longer than a file's": (
         {**manifest_of(), "metadata": {"name": "a" * 253}},
         "metadata.name",
@@ -99,10 +99,6 @@ def test_a_file_without_a_resource_says_what_to_write(
     answer = fedwright("run", path)
     assert answer.status == 2 and words in answer.error and str(path) in answer.error
     assert not home.exists()
-
-
-def test_the_minds_of_this_machine_are_those_of_the_agents() -> None:
-    assert set(PROFILES) == set(MINDS)
 
 
 def test_a_fleet_that_is_not_there_is_said_before_anything_is_written(
