@@ -12,17 +12,14 @@ from fedwright_federation.catalogue import catalogue
 
 def of_request(spec: RequestSpec, facts: DataFacts, model: ModelSpec | None) -> str:
     """For those who plan, reflect and review."""
-    return _shared() + "\n\n" + render("request", spec=spec, task=spec.task, facts=_brief(facts), model=model)
+    request = render("request", spec=spec, task=spec.task, facts=_brief(facts), model=model)
+    return "\n\n".join((render("shared"), render("catalogue", catalogue=catalogue()), request))
 
 
 def of_code(asked: CodeInput) -> str:
     """For those who write and mend: how a strategy is written."""
-    told = f"\n\nModel: {compact(asked.model)}\nTask: {compact(asked.task)}"
-    return _shared() + "\n\n" + render("interface", catalogue=catalogue()) + told
-
-
-def _shared() -> str:
-    return render("shared", catalogue=catalogue())
+    told = f"# The task\nmodel: {compact(asked.model)}\ntask: {compact(asked.task)}"
+    return "\n\n".join((render("shared"), render("interface", catalogue=catalogue()), told))
 
 
 def _brief(facts: DataFacts) -> Mapping[str, Any]:

@@ -1,4 +1,4 @@
-"""Prompts as files: rendered strictly, named by the digest of their text, with all that comes from outside marked as data."""
+"""Prompts as files: rendered strictly, with all that comes from outside marked as data."""
 
 import json
 import re
@@ -9,7 +9,7 @@ from typing import Any
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 
-from fedwright_crds.base import Digest, Strict, digest_of
+from fedwright_crds.base import Strict
 
 _PROMPTS = files(__package__) / "prompts"
 _UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
@@ -20,12 +20,6 @@ def render(name: str, **values: Any) -> str:
     return _environment().get_template(name).render(**values).strip()
 
 
-@cache
-def digest(name: str) -> Digest:
-    """Versions a prompt: another text, another digest."""
-    return digest_of(_source(name).encode())
-
-
 def as_data(text: str) -> str:
     """A JSON string that cannot close the tag around it, nor hide what a person would not see."""
     return json.dumps(_UNSEEN.sub(" ", text), ensure_ascii=False).replace("<", "\\u003c")
@@ -33,11 +27,7 @@ def as_data(text: str) -> str:
 
 def compact(value: Strict | Mapping[str, Any]) -> str:
     """On one line, without what is absent."""
-    wire = (
-        value.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True)
-        if isinstance(value, Strict)
-        else dict(value)
-    )
+    wire = value.to_wire() if isinstance(value, Strict) else dict(value)
     return json.dumps(wire, separators=(",", ":"), ensure_ascii=False).replace("<", "\\u003c")
 
 
