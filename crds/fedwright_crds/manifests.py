@@ -6,14 +6,17 @@ Takes what `kubectl apply` takes and refuses what the API server would refuse. I
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from fedwright_crds.base import API_VERSION
 from fedwright_crds.kinds import KINDS, AnyKind
 from fedwright_crds.mending import mended, nearest
 from fedwright_crds.meta import Resource
 from fedwright_crds.yaml_text import Document, TextError, documents, yaml_of
+
+M = TypeVar("M", bound=BaseModel)
 
 MOST_BYTES = 256 * 1024
 MOST_PROBLEMS = 8
@@ -31,13 +34,8 @@ class ManifestError(Exception):
 def load_manifests(source: str | Path) -> list[AnyKind]:
     """The resources of a text or of a file, in their order. A status is left out, as on a cluster. ManifestError."""
     where = str(source) if isinstance(source, Path) else ""
-    text = _text_of(source) if isinstance(source, Path) else source
-    if len(text.encode(errors="surrogatepass")) > MOST_BYTES:
-        raise ManifestError([_placed(where, None, f"more than {MOST_BYTES // 1024} KiB; split the file")])
-    try:
-        found = [(one, _resource(one, where)) for document in documents(text) for one in _entries(document)]
-    except TextError as problem:
-        raise ManifestError([_placed(where, problem.line, str(problem))]) from None
+    text = text_of(source) if isinstance(source, Path) else source
+    found = [(one, _resource(one, where)) for document in _documents(text, where) for one in _entries(document)]
     if not found:
         raise ManifestError(
             [_placed(where, None, "there is nothing in it; write a resource, such as FLStrategyRequest")]
@@ -55,7 +53,26 @@ def dump_yaml(resource: Resource) -> str:
     return yaml_of(ordered)
 
 
-def _text_of(file: Path) -> str:
+def only_document(text: str, where: str) -> Document:
+    """Of a text that must hold exactly one. ManifestError."""
+    found = list(_documents(text, where))
+    if len(found) != 1:
+        raise ManifestError([_placed(where, None, f"there are {len(found) or 'no'} documents in it; write one")])
+    return found[0]
+
+
+def checked(model: type[M], value: Any, document: Document, where: str) -> M:
+    """A document's value as its model. ManifestError tells every problem in its line."""
+    try:
+        return model.model_validate_json(json.dumps(value), by_alias=True, by_name=False)
+    except ValidationError as problem:
+        lines = [_placed(where, document.line_of(path), message) for path, message in mended(model, problem)]
+        more = len(lines) - MOST_PROBLEMS
+        raise ManifestError(lines[:MOST_PROBLEMS] + ([f"and {more} more like these"] if more > 0 else [])) from None
+
+
+def text_of(file: Path) -> str:
+    """ManifestError where it cannot be read."""
     try:
         with file.open("rb") as stream:
             return stream.read(MOST_BYTES + 1).decode()
@@ -63,6 +80,15 @@ def _text_of(file: Path) -> str:
         raise ManifestError([f"{file}: this is not UTF-8 text; write YAML"]) from None
     except OSError as problem:
         raise ManifestError([f"{file}: {problem.strerror}; name a file that can be read"]) from None
+
+
+def _documents(text: str, where: str) -> Iterator[Document]:
+    if len(text.encode(errors="surrogatepass")) > MOST_BYTES:
+        raise ManifestError([_placed(where, None, f"more than {MOST_BYTES // 1024} KiB; split the file")])
+    try:
+        yield from documents(text)
+    except TextError as problem:
+        raise ManifestError([_placed(where, problem.line, str(problem))]) from None
 
 
 def _placed(where: str, line: int | None, message: str) -> str:
@@ -87,12 +113,7 @@ def _entries(document: Document) -> list[Document]:
 def _resource(document: Document, where: str) -> AnyKind:
     model = _model(document, where)
     value = {name: part for name, part in document.value.items() if name != "status"}
-    try:
-        return model.model_validate_json(json.dumps(value), by_alias=True, by_name=False)
-    except ValidationError as problem:
-        lines = [_placed(where, document.line_of(path), message) for path, message in mended(model, problem)]
-        more = len(lines) - MOST_PROBLEMS
-        raise ManifestError(lines[:MOST_PROBLEMS] + ([f"and {more} more like these"] if more > 0 else [])) from None
+    return checked(model, value, document, where)
 
 
 def _model(document: Document, where: str) -> type[AnyKind]:

@@ -1,0 +1,156 @@
+"""One call from the bearer to the answer: what is checked, in which order, and what is written down. No HTTP."""
+
+import asyncio
+import logging
+from dataclasses import dataclass, replace
+from time import monotonic, time
+
+from fedwright_agents.gateway.call import Answerer, Call, Outcome
+from fedwright_agents.gateway.chat import Asked, Json, parse, prompt_bytes
+from fedwright_agents.gateway.errors import Code, GatewayError
+from fedwright_agents.gateway.ledger import NANO
+from fedwright_agents.gateway.purse import Purse
+from fedwright_agents.gateway.redaction import Redactor
+from fedwright_agents.gateway.transcripts import Transcripts
+from fedwright_crds.allowance import Allowance, AllowanceError, verify
+from fedwright_crds.profiles import Profiles
+from fedwright_crds.transcript import Transcript, call_digest
+
+LONGEST_TEXT_OF_A_TOKEN = 16
+"""Bytes that a token stands for on average, at the very most; prose and code have about 4."""
+MOST_MODEL = 1024
+"""Characters of a model's name, as the provider tells it."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Service:
+    profiles: Profiles
+    secret: bytes
+    redactor: Redactor
+    purse: Purse
+    transcripts: Transcripts
+    answerer: Answerer
+
+    def allowance(self, authorization: str) -> Allowance:
+        """Of an `Authorization` header. GatewayError unauthorized, unknown_profile."""
+        scheme, _, token = authorization.partition(" ")
+        if scheme.lower() != "bearer":
+            raise GatewayError(Code.UNAUTHORIZED, "there is no bearer; send the allowance of this work as one")
+        try:
+            found = verify(token.strip(), self.secret, time())
+        except AllowanceError as problem:
+            raise GatewayError(Code.UNAUTHORIZED, str(problem)) from None
+        if found.profile not in self.profiles.by_name:
+            known = ", ".join(self.profiles.by_name)
+            raise GatewayError(Code.UNKNOWN_PROFILE, f"there is no profile {found.profile}; this gateway has {known}")
+        return found
+
+    def model(self, allowance: Allowance) -> Json:
+        """What a mind may know of the profile that it is allowed."""
+        profile = self.profiles.by_name[allowance.profile]
+        return {
+            "id": profile.name,
+            "object": "model",
+            "created": 0,
+            "owned_by": "fedwright",
+            "context_tokens": profile.context_tokens,
+            "max_output_tokens": profile.max_output_tokens,
+            "logprobs": profile.logprobs,
+            "call_seconds": self.profiles.call_seconds(profile.name),
+        }
+
+    async def complete(self, allowance: Allowance, data: bytes) -> Json:
+        """The answer to a body. GatewayError, with the transcript written all the same where the body was a question."""
+        started = monotonic()
+        asked = parse(data, self.redactor)
+        self._check(allowance, asked)
+        body = asked.body()
+        call = Call(
+            allowance,
+            body,
+            call_digest(allowance.role, allowance.profile, body),
+            deadline=started + self.profiles.call_seconds(allowance.profile),
+        )
+        number = await self.purse.next_number(allowance.request_uid)
+        outcome = self._clean(await self.answerer.answer(call))
+        transcript = _transcript(number, call, outcome, monotonic() - started)
+        await asyncio.to_thread(self.transcripts.write, transcript)
+        log.info("%s", _line(transcript))
+        if outcome.answer is None:
+            assert outcome.problem is not None
+            raise outcome.problem
+        return outcome.answer
+
+    async def usage(self, allowance: Allowance) -> Json:
+        """What was charged so far, open reservations included, beside the limits of the allowance."""
+        of_request = await self.purse.charged(allowance.request_uid)
+        of_role = await self.purse.charged(allowance.request_uid, allowance.role)
+        return {
+            "request": {"charged": of_request.to_wire(), "limits": allowance.request_limits.to_wire()},
+            "role": {"charged": of_role.to_wire(), "limits": allowance.role_limits.to_wire()},
+        }
+
+    def _check(self, allowance: Allowance, asked: Asked) -> None:
+        profile = self.profiles.by_name[allowance.profile]
+        if asked.model != profile.name:
+            raise GatewayError(
+                Code.UNKNOWN_PROFILE, f"model is another than the allowance's profile {profile.name}; write that"
+            )
+        if (asked.max_tokens or 0) > profile.max_output_tokens:
+            raise GatewayError(
+                Code.BAD_REQUEST,
+                f"max_tokens is {asked.max_tokens:,}, more than {profile.name} allows; lower it to {profile.max_output_tokens:,}",
+            )
+        if (size := prompt_bytes(asked.body())) > profile.context_tokens * LONGEST_TEXT_OF_A_TOKEN:
+            raise GatewayError(
+                Code.CONTEXT_TOO_LONG,
+                f"the prompt has {size:,} bytes, more than {profile.context_tokens:,} tokens of context can hold; shorten it",
+            )
+
+    def _clean(self, outcome: Outcome) -> Outcome:
+        """An answer without secrets. Log-probabilities repeat it token by token, so they go where something was cut out."""
+        if outcome.answer is None:
+            return outcome
+        answer = self.redactor.value(outcome.answer)
+        if answer != outcome.answer:
+            for choice in answer["choices"]:
+                choice.pop("logprobs", None)
+        return replace(outcome, answer=answer)
+
+
+def _transcript(number: int, call: Call, outcome: Outcome, seconds: float) -> Transcript:
+    holder = call.allowance
+    return Transcript(
+        number=number,
+        digest=call.digest,
+        request_uid=holder.request_uid,
+        namespace=holder.namespace,
+        name=holder.name,
+        role=holder.role,
+        candidate=holder.candidate,
+        work_id=holder.work_id,
+        profile=holder.profile,
+        answered_by=outcome.answered_by,
+        model=outcome.answer["model"][:MOST_MODEL] if outcome.answer else None,
+        endpoint=outcome.endpoint,
+        date=outcome.date,
+        replayed=outcome.replayed,
+        asked=call.body,
+        answer=outcome.answer,
+        problem=outcome.problem.problem if outcome.problem else None,
+        attempts=outcome.attempts,
+        charged=outcome.charged,
+        cost_usd=outcome.charged.nano_usd / NANO,
+        latency_seconds=round(seconds, 3),
+    )
+
+
+def _line(transcript: Transcript) -> str:
+    """Of the log."""
+    end = transcript.problem.code if transcript.problem else f"answered by {transcript.answered_by}"
+    return (
+        f"{transcript.request_uid} {transcript.number} {transcript.role} of {transcript.work_id}: {end},"
+        f" {transcript.charged.tokens:,} tokens, {transcript.cost_usd:.6f} USD, {transcript.latency_seconds:.1f} s"
+    )
