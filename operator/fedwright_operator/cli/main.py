@@ -9,7 +9,7 @@ from typing import Annotated
 import click
 import typer
 
-from fedwright_operator.cli import apply, delete, get, intent, logs, report, run
+from fedwright_operator.cli import apply, delete, get, intent, kb, logs, report, run
 from fedwright_operator.cli.describe import describe
 from fedwright_operator.cli.ending import BAD_INPUT, FAILED, INTERRUPTED, Refusal
 from fedwright_operator.cli.options import HOME_VARIABLE
@@ -54,6 +54,7 @@ COMMANDS = (
 )
 for command in COMMANDS:
     app.command()(command)
+app.add_typer(kb.kb)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
