@@ -66,7 +66,8 @@ class Hosted:
 
 def _unit(rows: list[list[float]], model: str) -> Vectors:
     try:
-        vectors = np.array(rows, dtype=np.float32)
+        with np.errstate(over="ignore"):
+            vectors = np.array(rows, dtype=np.float32)
     except (TypeError, ValueError) as error:
         raise EmbeddingError(f"{model} gave something else than vectors of one length") from error
     lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)

@@ -1,5 +1,9 @@
-"""Hybrid search: nearest passages and matching words, merged by reciprocal rank (Cormack, Clarke and Büttcher 2009)."""
+"""Hybrid search: nearest passages, matching words and names that are called, merged by reciprocal rank.
 
+Reciprocal rank fusion: Cormack, Clarke and Büttcher 2009.
+"""
+
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -69,8 +73,9 @@ class KnowledgeBase:
             raise ValueError(f"limit is {limit}; choose 1 to {MOST_RESULTS}")
         hits = [] if mode is Mode.KEYWORD else self._dense(asked, kinds, facets)
         words = [] if mode is Mode.DENSE else self._keyword(asked, kinds, facets)
+        names = [] if mode is Mode.DENSE else self._named(asked, kinds, facets)
         passages = {hit.entry: self.snapshot.passages[hit.passage][1] for hit in hits}
-        merged = fused([hit.entry for hit in hits], words)
+        merged = fused([hit.entry for hit in hits], words, names)
         best = sorted(merged, key=lambda name: (-merged[name], name))[:limit]
         return tuple(_result(self._entries[name], passages.get(name), merged[name]) for name in best)
 
@@ -111,6 +116,12 @@ class KnowledgeBase:
         scores = self._lexicon.scores(query)
         kept = [name for name in scores if _keeps(self._entries[name], kinds, facets)]
         return sorted(kept, key=lambda name: (-scores[name], name))[:DEPTH]
+
+    def _named(self, query: str, kinds: Sequence[Kind], facets: Facets) -> list[str]:
+        """Methods and parts that the query calls by name; parts as they are spelled, since many are plain words otherwise."""
+        said = dict.fromkeys(re.findall(r"\w+", query))
+        asked = [*(f"part/{word}" for word in said), *(f"method/{word.lower()}" for word in said)]
+        return [name for name in asked if name in self._entries and _keeps(self._entries[name], kinds, facets)]
 
 
 def open_knowledge(

@@ -68,6 +68,8 @@ def build(entries: Iterable[Entry], embedder: Embedder, folder: Path, known: Sna
     """
     _require_free(folder)
     ordered = _ordered(entries)
+    if not ordered:
+        raise SnapshotError("there are no entries to build of; give some")
     vectors = _embedded([passage for entry in ordered for passage in entry.passages], embedder, known)
     written = {"entries.jsonl": _lines(ordered), "vectors.npy": _npy(vectors)}
     manifest = _manifest(embedder.identity, ordered, written)
