@@ -107,10 +107,12 @@ class ModelProfile(Strict):
 class Profiles(Strict):
     """The administrator's file."""
 
-    profiles: Annotated[tuple[ModelProfile, ...], Field(min_length=1, max_length=64), KeyedBy(("name",))]
+    profiles: Annotated[tuple[ModelProfile, ...], Field(max_length=64), KeyedBy(("name",))]
 
     @model_validator(mode="after")
     def _fallbacks_lead_on(self) -> Self:
+        if not self.profiles:
+            raise ValueError("profiles is empty; write at least one")
         for place, profile in enumerate(self.profiles):
             for name in profile.fallbacks:
                 if name not in self.by_name:

@@ -56,6 +56,12 @@ FAULTS = {
     "not-utf8": Fault(raw(b'{"choices": "\xff\xfe"}'), "provider_error", 1, WORST, says="cannot be read"),
     "nested": Fault(raw(b"[" * 100_000), "provider_error", 1, WORST, says="cannot be read"),
     "choices-text": Fault(answer(choices="none"), "provider_error", 1, WORST, says="cannot be read"),
+    "nan-logprobs": Fault(
+        answer(choices=[{"index": 0, "message": {"role": "assistant", "content": "Y"}, "finish_reason": "stop",
+                         "logprobs": {"content": [{"token": "Y", "logprob": float("nan"), "top_logprobs": []}]}}]),
+        "provider_error", 1, WORST, says="cannot be read",
+    ),
+    "half-a-character": Fault(answer("Yes \ud83d"), "provider_error", 1, WORST, says="cannot be read"),
     "html": Fault(raw(b"<html>welcome</html>", "text/html"), "provider_error", 1, WORST, says="cannot be read as a completion (text/html"),
     "no-choices": Fault(answer(choices=[]), "provider_error", 2, 2 * COUNTED, retries=1, says="an empty answer"),
     "empty-choice": Fault(answer(""), "provider_error", 1, COUNTED, says="an empty answer"),
@@ -323,6 +329,18 @@ def test_a_refusal_is_an_answer(gateway: Gateway, provider: ScriptedProvider) ->
             b'{"model": "\\ud800"}',
             "bad_request",
             "the body is not JSON in UTF-8; send an object with model and messages",
+        ),
+        (
+            {
+                "tools": [
+                    {
+                        "type": "function",
+                        "function": {"name": "f", "parameters": json.loads('{"a":' * 80 + "{}" + "}" * 80)},
+                    }
+                ]
+            },
+            "bad_request",
+            "the body has more than 64 lists and maps in one another; flatten it",
         ),
         (b" " * (4 * 2**20 + 1), "bad_request", "the body has more than 4 MiB; shorten it"),
         ({"model": "spare"}, "bad_request", "messages: field required"),

@@ -103,7 +103,7 @@ def test_a_mistake_gets_its_line_its_field_and_a_mend(was: str, now: str, messag
         ("", "there are no documents in it; write one"),
         ("profiles: []\n---\nprofiles: []\n", "there are 2 documents in it; write one"),
         ("- a\n", "this is no mapping; write profiles and a list of them"),
-        ("profiles: []\n", "profiles is a list of 0 entries; give a list of 1 to 64 entries"),
+        ("profiles: []\n", "profiles is empty; write at least one"),
         ("profiles: [a: b: c]\n", "this is not YAML: expected ',' or ']', but got ':'"),
     ],
 )

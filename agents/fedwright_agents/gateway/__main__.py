@@ -101,9 +101,15 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
         "--secret-file", type=Path, required=True, metavar="FILE", help="what allowances are signed with"
     )
     parser.add_argument("--host", default="127.0.0.1", help="to listen on; default %(default)s")
-    parser.add_argument("--port", type=int, default=0, help="to listen on; default any that is free")
+    parser.add_argument("--port", type=_port, default=0, help="to listen on; default any that is free")
     parser.add_argument("--replay", type=Path, metavar="FOLDER", help="answer from these transcripts alone")
     return parser.parse_args(argv)
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{text} is no port; give a number from 0 to 65535")
+    return int(text)
 
 
 def _secret(file: Path) -> bytes:
@@ -135,8 +141,9 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listening = socket.create_server(address[:2], family=family, backlog=128)
-    except (OSError, OverflowError) as problem:
-        reason = getattr(problem, "strerror", None) or problem
+    except OSError as problem:
+        # Python adds the address to the kernel's words, which stands there already.
+        reason = os.strerror(problem.errno) if (problem.errno or 0) > 0 else problem.strerror
         raise StartError(f"cannot listen on {host} port {port}: {reason}; choose another --host or --port") from None
     return listening
 

@@ -5,7 +5,7 @@ from contextlib import AbstractAsyncContextManager
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
@@ -30,7 +30,7 @@ def application(redactor: Redactor, lifespan: Lifespan) -> Starlette:
             Route("/v1/usage", usage),
             Route("/healthz", healthz),
         ],
-        exception_handlers={GatewayError: refused, HTTPException: refused, Exception: refused},
+        exception_handlers=dict.fromkeys((GatewayError, HTTPException, ClientDisconnect, Exception), refused),
         lifespan=lifespan,
     )
 
@@ -87,5 +87,7 @@ def _told(problem: Exception) -> tuple[int, GatewayError]:
         case HTTPException():
             words = f"{problem.detail}; ask POST /v1/chat/completions, GET /v1/models, GET /v1/usage or GET /healthz"
             return problem.status_code, GatewayError(Code.BAD_REQUEST, words)
+        case ClientDisconnect():
+            return 400, GatewayError(Code.BAD_REQUEST, "the client left before its body had come")
         case _:
             return 500, GatewayError(Code.INTERNAL, "a fault of the gateway; its log has more")

@@ -16,6 +16,9 @@ from fedwright_crds.mending import spelled
 
 MOST_BYTES = 4 * 1024 * 1024
 
+MOST_DEPTH = 64
+"""Of lists and maps in one another; a schema of a tool is the deepest thing that is asked."""
+
 Json = dict[str, Any]
 
 
@@ -112,10 +115,23 @@ def parse(data: bytes, redactor: Redactor) -> Asked:
         raise _bad("the body is not JSON in UTF-8; send an object with model and messages") from None
     if not isinstance(value, dict):
         raise _bad("the body is no object; send one with model and messages")
+    if too_deep(value):
+        raise _bad(f"the body has more than {MOST_DEPTH} lists and maps in one another; flatten it")
     try:
         return Asked.model_validate(redactor.value(value))
     except ValidationError as problem:
         raise _bad(_mended(problem)) from None
+
+
+def too_deep(value: Any) -> bool:
+    """Whether a JSON value is nested deeper than what reads it later can follow. Level by level, so it needs no depth itself."""
+    level, depth = [value], 0
+    while level and depth <= MOST_DEPTH:
+        children = [
+            list(one.values()) if isinstance(one, dict) else one for one in level if isinstance(one, dict | list)
+        ]
+        level, depth = [child for some in children for child in some], depth + 1
+    return bool(level)
 
 
 def prompt_bytes(body: Json) -> int:

@@ -24,7 +24,7 @@ from litellm.llms.custom_httpx.http_handler import AsyncHTTPHandler
 from litellm.utils import _should_retry
 
 from fedwright_agents.gateway import wire
-from fedwright_agents.gateway.chat import Json
+from fedwright_agents.gateway.chat import Json, too_deep
 from fedwright_agents.gateway.errors import Code
 from fedwright_agents.gateway.usage import Usage, believable
 from fedwright_agents.gateway.wire import Wire
@@ -198,7 +198,15 @@ def _answered(response: Json, seen: Wire) -> Answered:
     }
     if usage:
         answer["usage"] = _usage_body(usage, response["usage"])
-    return Answered(answer, usage)
+    return Answered(_plain(answer), usage)
+
+
+def _plain(answer: Json) -> Json:
+    """The answer itself, where JSON can carry it. ValueError for halves of characters, numbers that are none, a maze of lists."""
+    if too_deep(answer):
+        raise ValueError("nested too deep")
+    json.dumps(answer, ensure_ascii=False, allow_nan=False).encode()
+    return answer
 
 
 def _choice(choice: Json) -> Json:

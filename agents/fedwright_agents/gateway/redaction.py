@@ -15,15 +15,16 @@ LEAST_CHARACTERS = 8
 
 SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|CREDENTIAL", re.IGNORECASE)
 
-# Forms with little chance of standing for anything else, since code and prose pass through here.
+# Forms with little chance of standing for anything else, since code and prose pass through here. Each is looked for where a
+# run of its characters begins and nowhere inside, so that no text, however made, takes more than one pass.
 FORMS = re.compile(
-    r"\bsk-(?=[A-Za-z_-]*[0-9])[A-Za-z0-9_-]{16,}"
+    r"(?<![A-Za-z0-9_-])sk-(?=[A-Za-z_-]*[0-9])[A-Za-z0-9_-]{16,}"
     r"|\bAKIA[0-9A-Z]{16}\b"
     r"|\bgh[pousr]_[A-Za-z0-9]{36,}"
     r"|\bAIza[0-9A-Za-z_-]{35}"
     r"|\bxox[abprs]-[A-Za-z0-9-]{10,}"
     r"|\bhf_[A-Za-z0-9]{30,}"
-    r"|\beyJ[A-Za-z0-9_-]{20,}\.[A-Za-z0-9_-]{20,}(?:\.[A-Za-z0-9_-]*)?"
+    r"|(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{20,}\.[A-Za-z0-9_-]{20,}(?:\.[A-Za-z0-9_-]*)?"
     r"|(?<=\bbearer )[A-Za-z0-9._~+/=-]{20,}"
     r"|(?<=\bbasic )[A-Za-z0-9+/]{20,}={0,2}"
     r"|-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)",
