@@ -8,6 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from urllib.parse import urlsplit
 
+import numpy as np
 import pytest
 from qdrant_client import QdrantClient, models
 
@@ -21,9 +22,27 @@ def model() -> MiniLM:
     return MiniLM()
 
 
+class Remembering:
+    """The model, asked once for each text."""
+
+    def __init__(self, model: MiniLM) -> None:
+        self.identity, self._model, self._known = model.identity, model, {}
+
+    def embed(self, texts):
+        for text in texts:
+            if text not in self._known:
+                self._known[text] = self._model.embed([text])[0]
+        return np.stack([self._known[text] for text in texts])
+
+
 @pytest.fixture(scope="session")
-def base(model) -> KnowledgeBase:
-    return open_knowledge(embedder=model)
+def remembering(model) -> Remembering:
+    return Remembering(model)
+
+
+@pytest.fixture(scope="session")
+def base(remembering) -> KnowledgeBase:
+    return open_knowledge(embedder=remembering)
 
 
 @pytest.fixture
@@ -100,7 +119,10 @@ def qdrant() -> Iterator[tuple[str, QdrantClient]]:
                 points = [models.PointStruct.model_validate(one) for one in body.get("points", ())]
                 engine.upsert(collection, batch or points)
                 return self.reply({"operation_id": 0, "status": "completed"})
-            engine.create_collection(collection, models.VectorParams.model_validate(body["vectors"]))
+            try:
+                engine.create_collection(collection, models.VectorParams.model_validate(body["vectors"]))
+            except ValueError as there:
+                return self.answer({"status": {"error": str(there)}, "time": 0.0}, 409)
             return self.reply(True)
 
         def do_DELETE(self) -> None:
@@ -110,14 +132,12 @@ def qdrant() -> Iterator[tuple[str, QdrantClient]]:
             body = self.body()
             if self.words[-1] == "count":
                 return self.reply({"count": engine.count(self.words[1]).count})
-            asked = models.QueryGroupsRequest.model_validate(body)
-            found = engine.query_points_groups(
+            asked = models.QueryRequest.model_validate(body)
+            found = engine.query_points(
                 self.words[1],
-                group_by=asked.group_by,
                 query=asked.query,
                 query_filter=asked.filter,
                 limit=asked.limit,
-                group_size=asked.group_size,
                 with_payload=asked.with_payload,
             )
             return self.reply(found.model_dump(mode="json"))

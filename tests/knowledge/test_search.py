@@ -1,6 +1,7 @@
 """Searching: filters, forms, bounds; and the same from a Qdrant server, which is trusted with no text."""
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from qdrant_client import models
@@ -47,14 +48,19 @@ def test_filters_hold_in_every_mode(base, mode, kinds, facets):
 
 
 def test_what_is_nothing_finds_nothing(base):
-    assert base.search(ASKED, facets=Facets(slots=("no-such-slot",))) == ()
+    assert base.search(ASKED, kinds=[Kind.FAMILY], facets=Facets(slots=("upload",))) == ()
     assert base.search("zzzz qqqq", mode=Mode.KEYWORD) == ()
 
 
 def test_results_are_bounded(base):
     for one in base.search(ASKED, 50):
         assert len(one.excerpt) <= LONGEST_EXCERPT
-        assert one.source and one.title
+        assert one.source in one.told and one.title in one.told
+
+
+def test_a_facet_that_no_entry_has_is_told(base):
+    with pytest.raises(ValueError, match=r"no entry has slots uplod; choose among combiner, .*upload"):
+        base.search(ASKED, facets=Facets(slots=("upload", "uplod")))
 
 
 @pytest.mark.parametrize("query", ["", " \n\t ", "\x00\u200b"])
@@ -104,6 +110,14 @@ def test_a_server_is_filled_once_and_again_if_it_is_not_full(model, qdrant):
     assert engine.count(name).count == len(open_knowledge(embedder=model).snapshot.passages)
 
 
+def test_minds_that_start_together_share_one_collection(model, qdrant):
+    url, engine = qdrant
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: open_knowledge(embedder=model, url=url).search(ASKED), range(4)))
+    assert found == [open_knowledge(embedder=model).search(ASKED)] * 4
+    assert len(engine.get_collections().collections) == 1
+
+
 def test_texts_never_come_from_the_server(model, qdrant):
     """Whoever can write to the server may change what is found, and no word of it."""
     url, engine = qdrant
@@ -113,7 +127,9 @@ def test_texts_never_come_from_the_server(model, qdrant):
     engine.overwrite_payload(
         name, {"entry": "method/fedavg", "title": evil, "excerpt": evil, "text": evil}, points=list(range(300))
     )
-    engine.overwrite_payload(name, {"entry": evil}, points=list(range(300, 500)))
+    vector = honest.snapshot.vectors[0].tolist()
+    engine.delete(name, models.PointIdsList(points=[0]))
+    engine.upsert(name, [models.PointStruct(id=10**6, vector=vector, payload={"entry": evil, "text": evil})])
     found = open_knowledge(embedder=model, url=url).search(ASKED, 50)
     assert found and evil not in str(found)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import yaml
+from pydantic import ValidationError
 
 from fedwright_agents.knowledge.embedding import Embedder, EmbeddingError, Hosted
 from fedwright_agents.knowledge.entries import Facets, Kind
@@ -68,14 +69,25 @@ def _known(embedder: Embedder) -> Snapshot | None:
 def _search(given: argparse.Namespace) -> None:
     from fedwright_agents.knowledge.search import Mode, open_knowledge
 
-    facets = Facets(
-        families=tuple(given.family), slots=tuple(given.slot), needs=tuple(given.need), purposes=tuple(given.purpose)
-    )
+    facets = _facets(given)
     base = open_knowledge(given.snapshot or SHIPPED, _embedder(given), given.qdrant_url)
     found = base.search(
         " ".join(given.query), given.limit, [Kind(kind) for kind in given.kind], facets, Mode(given.mode)
     )
     _show([result.to_wire() for result in found], given.output)
+
+
+def _facets(given: argparse.Namespace) -> Facets:
+    try:
+        return Facets(
+            families=tuple(given.family),
+            slots=tuple(given.slot),
+            needs=tuple(given.need),
+            purposes=tuple(given.purpose),
+        )
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise ValueError(f"{first['loc'][0]}: {first['input']!r} is no name; see the facets of entries") from error
 
 
 def _add(given: argparse.Namespace) -> None:

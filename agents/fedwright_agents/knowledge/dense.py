@@ -1,7 +1,7 @@
 """Nearest passages by Qdrant: in memory, filled from the snapshot, or a server by URL; the same calls for both.
 
-A server holds vectors, ids and facets alone. Texts come from the snapshot, so that nobody who can write to the server can put words
-into a prompt.
+A server holds vectors, numbers and facets alone. Ids and texts come from the snapshot, so that nobody who can write to the server can
+put words into a prompt.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,7 +23,6 @@ class KnowledgeIndexError(ValueError):
 
 @dataclass(frozen=True)
 class Hit:
-    entry: str
     passage: int
     """Place in the snapshot's passages."""
     score: float
@@ -36,25 +35,23 @@ class Passages:
     def __init__(self, snapshot: Snapshot, url: str | None = None) -> None:
         """Raises KnowledgeIndexError, as `nearest` does."""
         self._collection = f"fedwright-{snapshot.digest.removeprefix('sha256:')[:16]}"
-        self._place = url or "memory"
+        self._place, self._count = url or "memory", len(snapshot.vectors)
         with self._answering():
             self._client = _connected(url) if url else QdrantClient(":memory:")
             self._fill(snapshot)
 
     def nearest(self, vector: Sequence[float], limit: int, kinds: Sequence[Kind], facets: Facets) -> list[Hit]:
-        """The nearest passage of each of the `limit` nearest entries, best first."""
+        """The nearest passages of entries that the filters keep, best first."""
         with self._answering():
-            found = self._client.query_points_groups(
+            found = self._client.query_points(
                 self._collection,
-                group_by="entry",
                 query=list(vector),
                 query_filter=_filter(kinds, facets),
                 limit=limit,
-                group_size=1,
                 with_payload=False,
             )
-        hits = [(str(group.id), point) for group in found.groups for point in group.hits]
-        return [Hit(entry, int(point.id), point.score) for entry, point in hits]
+        hits = (Hit(int(point.id), point.score) for point in found.points)
+        return [hit for hit in hits if hit.passage < self._count]
 
     @contextmanager
     def _answering(self) -> Iterator[None]:
@@ -67,17 +64,22 @@ class Passages:
             ) from error
 
     def _fill(self, snapshot: Snapshot) -> None:
-        """The collection is named by the snapshot's digest, so one that is there and complete is the right one."""
-        count = len(snapshot.vectors)
-        if self._client.collection_exists(self._collection):
-            if self._client.count(self._collection).count == count:
-                return
-            self._client.delete_collection(self._collection)
-        size = models.VectorParams(size=snapshot.vectors.shape[1], distance=models.Distance.COSINE)
-        self._client.create_collection(self._collection, vectors_config=size)
-        self._client.upload_collection(
-            self._collection, vectors=snapshot.vectors, payload=_payloads(snapshot), ids=list(range(count)), wait=True
-        )
+        """The collection is named by the snapshot's digest, so one that is there and full is the right one."""
+        if not self._client.collection_exists(self._collection):
+            self._create(snapshot.vectors.shape[1])
+        if self._client.count(self._collection).count < self._count:
+            ids = list(range(self._count))
+            self._client.upload_collection(
+                self._collection, vectors=snapshot.vectors, payload=_payloads(snapshot), ids=ids, wait=True
+            )
+
+    def _create(self, dimension: int) -> None:
+        size = models.VectorParams(size=dimension, distance=models.Distance.COSINE)
+        try:
+            self._client.create_collection(self._collection, vectors_config=size)
+        except ApiException:  # another mind was quicker, and fills it with the same points
+            if not self._client.collection_exists(self._collection):
+                raise
 
 
 def _connected(url: str) -> QdrantClient:

@@ -8,9 +8,9 @@ import fcntl
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import IO, Annotated, Self
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, model_validator
 
 from fedwright_agents.knowledge.entries import Entry, Facets, Kind
 from fedwright_agents.knowledge.shipped import families_for, words
@@ -28,7 +28,12 @@ NOISE = 0.01
 SHARES = frozenset(
     {Metric.ACCURACY, Metric.WORST_TENTH_ACCURACY, Metric.AVERAGE_ACCURACY, Metric.FORGETTING, Metric.MEMBERSHIP_AUC}
 )
-SLOTS = frozenset(part.slot for part in catalogue().parts.values())
+SLOTS = frozenset({"selection", *(part.slot for part in catalogue().parts.values())})
+CHECKS = frozenset(
+    "Syntax Size Layout Import ForbiddenImport ForbiddenName ForbiddenAttribute OwnTests Build Legality Hyperparameters "
+    "Simulation Shape Dtype Finite Prediction Determinism ClientState Serialisation Weights Cohort NotFederated".split()
+)
+"""What a candidate may fail at."""
 Share = Annotated[float, Field(gt=0, le=1)]
 
 
@@ -70,16 +75,21 @@ class Lesson(Strict):
     failed_check: Word | None = None
     """The contract test that it did not pass."""
 
-    @field_validator("method", "parts")
-    @classmethod
-    def _known(cls, named: str | tuple[str, ...]) -> str | tuple[str, ...]:
+    @model_validator(mode="after")
+    def _names_are_known(self) -> Self:
         known = catalogue()
-        every = known.methods if isinstance(named, str) else known.parts
-        if odd := sorted({named} - every.keys() if isinstance(named, str) else set(named) - every.keys()):
-            raise ValueError(
-                f"the catalogue has no {', '.join(odd)}; name its methods and parts, and others in ownSlots"
-            )
-        return named
+        for field, said, allowed in (
+            ("method", (self.method,), known.methods),
+            ("parts", self.parts, known.parts),
+            ("ownSlots", self.own_slots, SLOTS),
+            ("hyperparameters", self.hyperparameters, known.hyperparameters),
+            ("failedCheck", (self.failed_check,) if self.failed_check else (), CHECKS),
+        ):
+            if odd := sorted(set(said) - set(allowed)):
+                raise ValueError(
+                    f"{field} has {', '.join(odd)}, which nobody knows; choose among {', '.join(sorted(allowed))}"
+                )
+        return self
 
     @property
     def id(self) -> str:
@@ -205,14 +215,23 @@ def add_lessons(path: Path, lessons: Iterable[Lesson]) -> int:
     """Appends those that the file does not have yet, and says how many. Raises LessonsError."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a+", encoding="utf-8") as file:
+        with path.open("a+b") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
+            _drop_half_line(file)
             known = {lesson.id for lesson in read_lessons(path)}
             fresh = [one for key, one in {one.id: one for one in lessons}.items() if key not in known]
-            file.write("".join(canonical(one.to_wire()).decode() + "\n" for one in fresh))
+            file.write(b"".join(canonical(one.to_wire()) + b"\n" for one in fresh))
     except OSError as error:
         raise LessonsError(f"{path} cannot be written ({error.strerror}); name another file") from error
     return len(fresh)
+
+
+def _drop_half_line(file: IO[bytes]) -> None:
+    """A crash while writing may have left one, which would keep everyone out."""
+    file.seek(0)
+    data = file.read(GREATEST)
+    if data and not data.endswith(b"\n") and len(data) < GREATEST:
+        file.truncate(data.rfind(b"\n") + 1)
 
 
 def read_lessons(path: Path) -> tuple[Lesson, ...]:
@@ -235,4 +254,4 @@ def lesson_from(text: str, place: str) -> Lesson:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         field = ".".join(str(one) for one in first["loc"]) or "lesson"
-        raise LessonsError(f"{place}: {field}: {first['msg']}") from error
+        raise LessonsError(f"{place}: {field}: {' '.join(first['msg'].split())}") from error

@@ -11,7 +11,7 @@ from functools import cached_property
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
-from fedwright_agents.knowledge.dense import Hit, Passages
+from fedwright_agents.knowledge.dense import Passages
 from fedwright_agents.knowledge.embedding import Embedder
 from fedwright_agents.knowledge.entries import Entry, Facets, Kind, clean
 from fedwright_agents.knowledge.glossary import terms
@@ -25,8 +25,8 @@ MOST_RESULTS = 50
 LONGEST_EXCERPT = 480
 SMOOTHING = 60
 """What is added to ranks, as the paper has it."""
-DEPTH = 50
-"""How far down each ranking counts."""
+DEPTH = 200
+"""How many passages, and how many entries by words, count."""
 ANY = Facets()
 
 
@@ -51,6 +51,11 @@ class Result(Strict):
     score: float
     """Comparable within one search alone."""
 
+    @property
+    def told(self) -> str:
+        """For a prompt, to be `quoted`."""
+        return f"{self.id}: {self.title}\n{self.excerpt}\nSource: {self.source}"
+
 
 @dataclass(frozen=True)
 class KnowledgeBase:
@@ -66,24 +71,41 @@ class KnowledgeBase:
     ) -> tuple[Result, ...]:
         """The best entries first. `kinds` and each facet keep entries that have one of their values; empty keeps all.
 
-        Raises ValueError for an empty query or a limit out of 1 to 50, EmbeddingError and KnowledgeIndexError.
+        Raises ValueError for an empty query, a limit out of 1 to 50 or a facet's value that no entry has; EmbeddingError; and
+        KnowledgeIndexError.
         """
         asked = _query(query)
         if not 1 <= limit <= MOST_RESULTS:
             raise ValueError(f"limit is {limit}; choose 1 to {MOST_RESULTS}")
-        hits = [] if mode is Mode.KEYWORD else self._dense(asked, kinds, facets)
+        self._require_known(facets)
+        sense = {} if mode is Mode.KEYWORD else self._dense(asked, kinds, facets)
         words = [] if mode is Mode.DENSE else self._keyword(asked, kinds, facets)
         names = [] if mode is Mode.DENSE else self._named(asked, kinds, facets)
-        passages = {hit.entry: self.snapshot.passages[hit.passage][1] for hit in hits}
-        merged = fused([hit.entry for hit in hits], words, names)
+        merged = fused([*sense], words, names)
         best = sorted(merged, key=lambda name: (-merged[name], name))[:limit]
-        return tuple(_result(self._entries[name], passages.get(name), merged[name]) for name in best)
+        return tuple(_result(self._entries[name], sense.get(name), merged[name]) for name in best)
 
     def get(self, id: str) -> Entry:
         """Raises NoSuchEntryError."""
         if id not in self._entries:
             raise NoSuchEntryError(f"the knowledge base has no entry {clean(id)[:128]!r}; search for it first")
         return self._entries[id]
+
+    def _require_known(self, facets: Facets) -> None:
+        for name, values in facets.named().items():
+            if odd := sorted(set(values) - set(self._values[name])):
+                raise ValueError(f"no entry has {name} {', '.join(odd)}; choose among {', '.join(self._values[name])}")
+
+    @cached_property
+    def _values(self) -> dict[str, tuple[str, ...]]:
+        """What each facet may be asked for."""
+        every = [
+            (name, value)
+            for one in self.snapshot.entries
+            for name, values in one.facets.named().items()
+            for value in values
+        ]
+        return {name: tuple(sorted({value for key, value in every if key == name})) for name in Facets.model_fields}
 
     @cached_property
     def _entries(self) -> dict[str, Entry]:
@@ -98,19 +120,15 @@ class KnowledgeBase:
     def _passages(self) -> Passages:
         return Passages(self.snapshot, self.url)
 
-    def _dense(self, query: str, kinds: Sequence[Kind], facets: Facets) -> list[Hit]:
-        """Nearest to the question, or to the question with the terms that its words stand for."""
+    def _dense(self, query: str, kinds: Sequence[Kind], facets: Facets) -> dict[str, str]:
+        """Entries by the passage that is nearest to the question, or to it with the terms that its words stand for, best first."""
         asked = [query, f"{query} ({', '.join(meant)})"] if (meant := terms(query)) else [query]
-        hits = [
-            hit
-            for vector in self.embedder.embed(asked)
-            for hit in self._passages.nearest(vector.tolist(), DEPTH, kinds, facets)
-        ]
-        best: dict[str, Hit] = {}
-        for hit in sorted(hits, key=lambda hit: (-hit.score, hit.entry)):
-            if hit.entry in self._entries:
-                best.setdefault(hit.entry, hit)
-        return list(best.values())[:DEPTH]
+        vectors = self.embedder.embed(asked)
+        hits = [hit for vector in vectors for hit in self._passages.nearest(vector.tolist(), DEPTH, kinds, facets)]
+        best: dict[str, str] = {}
+        for hit in sorted(hits, key=lambda hit: (-hit.score, hit.passage)):
+            best.setdefault(*self.snapshot.passages[hit.passage])
+        return best
 
     def _keyword(self, query: str, kinds: Sequence[Kind], facets: Facets) -> list[str]:
         scores = self._lexicon.scores(query)
@@ -153,7 +171,8 @@ def _keeps(entry: Entry, kinds: Sequence[Kind], facets: Facets) -> bool:
 
 
 def _result(entry: Entry, passage: str | None, score: float) -> Result:
-    excerpt = passage or entry.passages[0]
+    """The excerpt is the passage that was found, or the first where that is the title."""
+    excerpt = passage if passage and passage != entry.title else entry.passages[:2][-1]
     return Result(
         id=entry.id,
         kind=entry.kind,

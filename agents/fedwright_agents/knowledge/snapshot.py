@@ -12,6 +12,7 @@ import json
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -54,7 +55,7 @@ class Snapshot:
     embedder: str
     digest: str
 
-    @property
+    @cached_property
     def passages(self) -> tuple[tuple[str, str], ...]:
         """(entry's id, passage), entry by entry."""
         return tuple((entry.id, passage) for entry in self.entries for passage in entry.passages)
