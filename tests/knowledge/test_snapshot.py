@@ -1,12 +1,15 @@
 """Snapshots: equal inputs give equal bytes, and what was changed, is of another model or of another version is refused."""
 
+import errno
 import json
+import os
 import stat
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from fedwright_agents.knowledge import snapshot
 from fedwright_agents.knowledge.entries import Entry, Kind
 from fedwright_agents.knowledge.shipped import shipped_entries
 from fedwright_agents.knowledge.snapshot import SHIPPED, SnapshotError, build, read
@@ -149,6 +152,43 @@ def test_a_version_that_cuts_texts_otherwise_is_refused(few, tmp_path, monkeypat
     monkeypatch.setattr(Entry, "passages", property(lambda entry: (entry.text, entry.title)))
     with pytest.raises(SnapshotError, match="build it again"):
         read(tmp_path / "snapshot")
+
+
+@pytest.mark.parametrize(
+    "vectors",
+    [
+        np.ones((3, 5), np.float16),
+        np.ones(8, np.float16),
+        np.ones((8, 5), np.float64),
+        np.full((8, 5), np.nan, np.float16),
+    ],
+)
+def test_vectors_that_do_not_fit_the_entries_are_refused(few, tmp_path, vectors):
+    """Whoever made the digests."""
+    build(few, Letters(), tmp_path / "snapshot")
+    parts = {
+        "entries.jsonl": (tmp_path / "snapshot" / "entries.jsonl").read_bytes(),
+        "vectors.npy": snapshot._npy(vectors),
+    }
+    manifest = snapshot._manifest("letters", read(tmp_path / "snapshot").entries, parts)
+    for name, data in {**parts, "manifest.json": json.dumps(manifest.to_wire()).encode()}.items():
+        (tmp_path / "snapshot" / name).chmod(0o644)
+        (tmp_path / "snapshot" / name).write_bytes(data)
+    with pytest.raises(SnapshotError, match="build it again"):
+        read(tmp_path / "snapshot")
+
+
+def test_a_build_that_fails_leaves_nothing(few, tmp_path, monkeypatch):
+    first = build(few, Letters(), tmp_path / "snapshot")
+    monkeypatch.setattr(Path, "write_bytes", _full_disk)
+    with pytest.raises(SnapshotError, match="No space left on device"):
+        build(few[:1], Letters(), tmp_path / "snapshot")
+    assert [file.name for file in tmp_path.iterdir()] == ["snapshot"]
+    assert read(tmp_path / "snapshot").digest == first.digest
+
+
+def _full_disk(_path: Path, _data: bytes) -> int:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def test_the_manifest_is_written_for_people_too(few, tmp_path):

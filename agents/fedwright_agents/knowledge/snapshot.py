@@ -9,14 +9,13 @@ The package ships one (SHIPPED), since building it takes seconds and a mind's bo
 
 import io
 import json
-import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import TemporaryDirectory
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,8 +88,10 @@ def read(folder: Path | Traversable, embedder: str | None = None) -> Snapshot:
     entries = _parsed(folder, parts["entries.jsonl"])
     if _manifest(manifest.embedder, entries, parts) != manifest:
         raise SnapshotError(f"the snapshot {folder} does not have the digest of its manifest; build it again")
-    vectors = np.load(io.BytesIO(parts["vectors.npy"]), allow_pickle=False).astype(np.float32)
-    return Snapshot(entries, vectors, manifest.embedder, manifest.digest)
+    snapshot = Snapshot(entries, _vectors(folder, parts["vectors.npy"]), manifest.embedder, manifest.digest)
+    if len(snapshot.vectors) != len(snapshot.passages):
+        raise SnapshotError(f"the vectors of {folder} are not one a passage; build it again")
+    return snapshot
 
 
 # -- building ---------------------------------------------------------------------------------------------------------
@@ -139,18 +140,19 @@ def _require_free(folder: Path) -> None:
         raise SnapshotError(f"{folder} is there and no snapshot; name another folder, or remove it")
 
 
-def _replace(folder: Path, parts: dict[str, bytes]) -> None:
+def _replace(folder: Path, parts: Mapping[str, bytes]) -> None:
     """A folder beside it first, so that a half-written one is never found under its name."""
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        fresh = Path(mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-        for name, data in parts.items():
-            (fresh / name).write_bytes(data)
-            (fresh / name).chmod(0o444)
-        fresh.chmod(0o755)
-        if folder.exists():
-            shutil.rmtree(folder)
-        fresh.rename(folder)
+        with TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent, ignore_cleanup_errors=True) as beside:
+            fresh, old = Path(beside, "fresh"), Path(beside, "old")
+            fresh.mkdir()
+            for name, data in parts.items():
+                (fresh / name).write_bytes(data)
+                (fresh / name).chmod(0o444)
+            if folder.exists():
+                folder.rename(old)
+            fresh.rename(folder)
     except OSError as error:
         raise SnapshotError(f"{folder} cannot be written ({error.strerror}); name another folder") from error
 
@@ -161,6 +163,16 @@ def _parsed(folder: Path | Traversable, lines: bytes) -> tuple[Entry, ...]:
         return tuple(Entry.model_validate_json(line) for line in lines.splitlines())
     except ValidationError as error:
         raise SnapshotError(f"the entries of {folder} cannot be read; build it again") from error
+
+
+def _vectors(folder: Path | Traversable, data: bytes) -> Vectors:
+    try:
+        vectors = np.load(io.BytesIO(data), allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise SnapshotError(f"the vectors of {folder} cannot be read; build it again") from error
+    if vectors.ndim != 2 or vectors.dtype != np.float16 or not np.isfinite(vectors).all():
+        raise SnapshotError(f"the vectors of {folder} are not finite float16 rows; build it again")
+    return np.asarray(vectors, dtype=np.float32)
 
 
 def _read_manifest(folder: Path | Traversable) -> Manifest:
