@@ -127,6 +127,7 @@ def gateway(
     away = f"http://127.0.0.2:{thief.server_port}/v1/chat/completions"
     provider.scripts |= {"spare-broken": refuse(500), "away": raw(b"", status=307, location=away)}
     # Anthropic's client adds a path of its own and is none of OpenAI's.
+    provider.scripts |= {"counted": scripted.ollama(prompt_eval_count=7, eval_count=5), "uncounted": scripted.ollama()}
     provider.scripts |= {"elsewhere": raw(b"", status=308, location=away), "flood": scripted.endless}
     usual = {"apiBase": provider.url, "key": {"environment": "SOME_KEY"}, "timeoutSeconds": TIMEOUT, "retries": 0}
     profiles = [
@@ -140,12 +141,13 @@ def gateway(
     profiles += [usual | {"name": "nobody", "model": "openai/x", "apiBase": "http://127.0.0.1:9/v1", "retries": 1}]
     profiles += [usual | {"name": "keyless", "model": "openai/keyless", "key": None}]
     profiles += [usual | {"name": "telling", "model": "openai/telling", "logprobs": True}]
+    profiles += [usual | {"name": name, "model": f"ollama_chat/{name}"} for name in ("counted", "uncounted")]
     profiles += [usual | {"name": "mute", "model": "openai/mute", "temperature": 1.0}]
     profiles += [usual | {"name": "paced", "model": "openai/paced", "requestsPerMinute": 2}]
     next(one for one in profiles if one["name"] == "endless")["timeoutSeconds"] = 60
     next(one for one in profiles if one["name"] == "flood")["timeoutSeconds"] = 60
     profiles = [{name: value for name, value in one.items() if value is not None} for one in profiles]
-    environment = {"SOME_KEY": KEY, "OPENAI_API_KEY": "another-sentinel-key", "HTTP_PROXY": "", "http_proxy": ""}
+    environment = {"SOME_KEY": KEY, "OPENAI_API_KEY": "another-sentinel-key"}
     place = prepare(tmp_path_factory.mktemp("faults"), profiles, environment)
     with place.gateway() as running:
         yield running
@@ -214,6 +216,14 @@ def test_a_redirect_carries_no_key_to_another_host(name: str, gateway: Gateway, 
 
 def test_an_endless_answer_ends_with_every_client_that_litellm_has(gateway: Gateway) -> None:
     assert "does not end" in gateway.ask(allowance("flood"), max_tokens=100).json()["error"]["message"]
+
+
+@pytest.mark.parametrize(("name", "measured", "tokens"), [("counted", "reported", 12), ("uncounted", "bounded", WORST)])
+def test_an_estimate_of_litellms_is_no_report(name: str, measured: str, tokens: int, gateway: Gateway) -> None:
+    holder = allowance(name)
+    assert gateway.ask(holder, PROMPT, max_tokens=100).json()["choices"][0]["message"]["content"] == "Yes."
+    (transcript,) = gateway.place.transcripts(holder.request_uid)
+    assert (transcript["attempts"][0]["measured"], transcript["charged"]["tokens"]) == (measured, tokens)
 
 
 def test_a_profile_without_a_key_sends_none_that_is_meant_for_others(
@@ -309,6 +319,17 @@ def test_logprobs_and_calls_of_tools_come_through(gateway: Gateway, provider: Sc
     response = gateway.ask(allowance("telling", request_uid="t"), PROMPT, **EVERYTHING)
     provider.scripts["telling"] = answer()
     assert response.json()["choices"] == choices
+
+
+def test_what_a_provider_has_no_word_for_is_refused_unasked(gateway: Gateway, provider: ScriptedProvider) -> None:
+    """Rather than dropped: an answer without it would be none."""
+    holder = allowance("elsewhere", request_uid="n")
+    before = len(provider.received)
+    error = gateway.ask(holder, n=2).json()["error"]
+    assert error["code"] == "bad_request"
+    assert "does not support parameters: ['n']" in error["message"]
+    assert len(provider.received) == before
+    assert gateway.charged(holder)["tokens"] == 0
 
 
 def test_a_refusal_is_an_answer(gateway: Gateway, provider: ScriptedProvider) -> None:

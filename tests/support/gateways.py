@@ -64,7 +64,7 @@ class Place:
 
     def spawn(self, *more: str) -> subprocess.Popen[str]:
         with self.log.open("a") as log:
-            environment = os.environ | self.environment
+            environment = os.environ | {"NO_PROXY": "127.0.0.1,127.0.0.2"} | self.environment
             return subprocess.Popen(self.command(*more), stdout=subprocess.PIPE, stderr=log, text=True, env=environment)
 
     @contextmanager
@@ -96,11 +96,13 @@ class Gateway:
     def post(self, body: Json | bytes, bearer: str, seconds: float = 120) -> httpx.Response:
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
         headers = {"authorization": f"Bearer {bearer}", "content-type": "application/json"}
-        return httpx.post(f"{self.url}/v1/chat/completions", content=content, headers=headers, timeout=seconds)
+        return httpx.post(
+            f"{self.url}/v1/chat/completions", content=content, headers=headers, timeout=seconds, trust_env=False
+        )
 
     def get(self, path: str, holder: Allowance) -> Json:
         headers = {"authorization": f"Bearer {sign(holder, SECRET)}"}
-        found: Json = httpx.get(self.url + path, headers=headers, timeout=60).raise_for_status().json()
+        found: Json = httpx.get(self.url + path, headers=headers, timeout=60, trust_env=False).raise_for_status().json()
         return found
 
     def charged(self, holder: Allowance) -> Json:

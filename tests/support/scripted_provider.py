@@ -92,7 +92,8 @@ Script = Callable[[Handler, Json, int], None]
 def count(body: Json) -> dict[str, int]:
     texts = [str(one.get("content") or "") for one in body["messages"]]
     prompt = sum(len(text.encode()) + TEMPLATE for text in texts)
-    completion = int(body["max_tokens"]) * int(body.get("n", 1))
+    most = body["max_tokens"] if "max_tokens" in body else body["options"]["num_predict"]
+    completion = int(most) * int(body.get("n", 1))
     return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
 
 
@@ -130,6 +131,13 @@ def first(*scripts: Script) -> Script:
 
 def hang(handler: Handler, _body: Json, _before: int) -> None:
     handler.server.ended.wait(600)
+
+
+def ollama(**counts: int) -> Script:
+    """Ollama's own form, with or without its counts."""
+    message = {"role": "assistant", "content": "Yes."}
+    said = {"model": "m", "created_at": "2026-01-01T00:00:00Z", "message": message, "done": True, "done_reason": "stop"}
+    return raw(json.dumps(said | counts).encode())
 
 
 def late(seconds: float) -> Script:

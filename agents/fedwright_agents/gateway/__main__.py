@@ -143,7 +143,7 @@ def _listen(host: str, port: int) -> socket.socket:
         listening = socket.create_server(address[:2], family=family, backlog=128)
     except OSError as problem:
         # Python adds the address to the kernel's words, which stands there already.
-        reason = os.strerror(problem.errno) if (problem.errno or 0) > 0 else problem.strerror
+        reason = os.strerror(problem.errno) if problem.errno and problem.errno > 0 else problem.strerror
         raise StartError(f"cannot listen on {host} port {port}: {reason}; choose another --host or --port") from None
     return listening
 

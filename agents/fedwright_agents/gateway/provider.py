@@ -8,6 +8,7 @@ import asyncio
 import json
 import logging
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from time import monotonic
@@ -42,6 +43,10 @@ MOST_WORDS = 300
 """Characters of what a provider says of its fault."""
 
 NO_KEY = "none"
+
+COUNTS = re.compile(rb'"\w*(usage|tokens|eval_count)\w*"\s*:', re.IGNORECASE)
+"""A count of tokens in a server's own words: OpenAI's and Anthropic's `usage`, Google's `usageMetadata`, Cohere's `tokens`,
+Ollama's `eval_count`."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +139,7 @@ def _unsupported(profile: ModelProfile, body: Json) -> list[str]:
 def fault(problem: Exception, seen: Wire, seconds: float) -> Fault:
     """From what was seen on the wire; litellm's exception is asked only where that does not say enough."""
     where = seen.endpoint or "the provider"
-    processed = seen.sent and not (seen.status in UNPROCESSED or 300 <= (seen.status or 0) < 400)
+    processed = _may_have_worked(problem, seen)
     if seen.broken_off:
         return Fault(Code.PROVIDER_ERROR, f"{where}: {seen.broken_off}", again=False, processed=processed)
     if isinstance(problem, TimeoutError | litellm.Timeout) and seen.status in {None, 200}:
@@ -148,9 +153,23 @@ def fault(problem: Exception, seen: Wire, seconds: float) -> Fault:
     return _refused(problem, where, seen, seen.status, processed)
 
 
+def _may_have_worked(problem: Exception, seen: Wire) -> bool:
+    """Unless it is certain that it has not: litellm refused to ask, no byte left, or the provider refused.
+
+    A few providers are called by clients of their own that nothing is seen of (a synchronous one, boto3); what they end in
+    is charged whole.
+    """
+    if not seen.endpoint:
+        return not isinstance(problem, litellm.BadRequestError)
+    if seen.status is None:
+        return seen.sent
+    return seen.status not in UNPROCESSED and not 300 <= seen.status < 400
+
+
 def _unanswered(problem: Exception, where: str, seen: Wire, processed: bool) -> Fault:
     if not seen.endpoint:
-        return Fault(Code.BAD_REQUEST, f"litellm cannot ask this: {_words(str(problem))}", again=False, processed=False)
+        code = Code.PROVIDER_ERROR if processed else Code.BAD_REQUEST
+        return Fault(code, f"litellm cannot ask this: {_words(str(problem))}", again=False, processed=processed)
     reason = "the connection was lost before an answer" if seen.sent else "no connection"
     return Fault(Code.PROVIDER_ERROR, f"{where}: {reason}", again=True, processed=processed)
 
@@ -239,7 +258,7 @@ def _is_empty(choice: Json) -> bool:
 
 def _usage(response: Json, seen: Wire, choices: list[Json]) -> Usage | None:
     """Where the server's own words hold one: litellm writes zeros, or its own estimate, where there is none."""
-    if b"usage" not in bytes(seen.body).lower():
+    if not COUNTS.search(seen.body):
         return None
     reported = response.get("usage") or {}
     said = sum(len(str(one["message"]["content"] or "").encode()) for one in choices)
