@@ -10,11 +10,13 @@ from datetime import UTC, datetime
 from time import monotonic
 
 from fedwright_agents.gateway import wire
+from fedwright_agents.gateway.answers import Answered
 from fedwright_agents.gateway.call import Call, Outcome
 from fedwright_agents.gateway.chat import Json
 from fedwright_agents.gateway.errors import Code, GatewayError
+from fedwright_agents.gateway.faults import Fault
 from fedwright_agents.gateway.pace import Pace
-from fedwright_agents.gateway.provider import Answered, Fault, Provider
+from fedwright_agents.gateway.provider import Provider
 from fedwright_agents.gateway.purse import Purse
 from fedwright_agents.gateway.usage import spent, worst_case
 from fedwright_crds.profiles import ModelProfile, Profiles

@@ -2,13 +2,13 @@
 
 import asyncio
 
-import litellm
 import pytest
 from scripted_provider import ScriptedProvider
 
 from fedwright_agents.gateway import wire
 from fedwright_agents.gateway.errors import Code
-from fedwright_agents.gateway.provider import fault
+from fedwright_agents.gateway.faults import fault
+from fedwright_agents.gateway.quiet import litellm
 from fedwright_agents.gateway.wire import BrokenOffError, Wire
 
 UNSEEN = Wire()
