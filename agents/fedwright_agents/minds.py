@@ -5,7 +5,8 @@ from functools import partial
 from importlib import import_module
 from typing import Any
 
-CATALOGUE = "catalogue"
+from fedwright_crds.request import CATALOGUE
+
 ROLES = ("plan", "code", "debug", "reflect", "review", "tune")
 BY_MODEL = frozenset(ROLES) - {"tune"}
 """Roles that a language model may take; hyperparameters are searched by a sampler whoever proposes strategies."""

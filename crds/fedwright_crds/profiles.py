@@ -13,9 +13,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from fedwright_crds.base import KeyedBy, Strict, Word
 from fedwright_crds.manifests import ManifestError, checked, only_document, text_of
-
-CATALOGUE = "catalogue"
-"""The mind that needs no model; no profile may have its name."""
+from fedwright_crds.request import CATALOGUE
 
 ModelId = Annotated[
     str, StringConstraints(pattern=r"^[a-z0-9_]+/[A-Za-z0-9][-A-Za-z0-9._:/@+]*$", min_length=3, max_length=255)

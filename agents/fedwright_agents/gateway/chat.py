@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from fedwright_agents.gateway.errors import Code, GatewayError
 from fedwright_agents.gateway.redaction import Redactor
-from fedwright_crds.mending import spelled
+from fedwright_crds.yaml_text import spelled
 
 MOST_BYTES = 4 * 1024 * 1024
 

@@ -13,8 +13,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from fedwright_agents.model_mind.model import Call, Message, ModelError, Reply, Token
 from fedwright_crds.box import Box
 
-ANSWER_SECONDS = 590.0
-"""Longer than the gateway takes for a call with all its attempts, shorter than a mind's work may last."""
+CONNECT_SECONDS = 10.0
+"""The answer itself is waited for: the gateway bounds every call, and the box this work."""
 ALTERNATIVES = 20
 
 
@@ -38,7 +38,7 @@ class GatewayModel:
 
     @cached_property
     def _client(self) -> httpx.Client:
-        return httpx.Client(base_url=self.url, timeout=ANSWER_SECONDS, trust_env=False)
+        return httpx.Client(base_url=self.url, timeout=httpx.Timeout(None, connect=CONNECT_SECONDS), trust_env=False)
 
     def ask(
         self,

@@ -54,7 +54,7 @@ def plan(given: PlanInput, model: Model) -> PlanOutput:
     asked = _Asked(given, doubts(catalogue(), spec, given.answers))
     if asked.doubt.questions:
         return PlanOutput(questions=asked.doubt.questions)
-    expected = spec.model or by_catalogue.choose_model(facts)
+    expected = spec.model or by_catalogue.choose_model(spec, facts)
     baselines, _ = asked.settled(expected)
     tools = PlannersTools(asked.situation(expected))
     task = render(
@@ -89,7 +89,7 @@ def _question(said: dict[str, object]) -> Question:
 
 def _plan(asked: _Asked, draft: DraftPlan) -> Plan:
     spec, known = asked.given.spec, catalogue()
-    model = spec.model or draft.model or by_catalogue.choose_model(asked.given.facts)
+    model = spec.model or draft.model or by_catalogue.choose_model(spec, asked.given.facts)
     baselines, named = asked.settled(model)
     wanted = spec.search.plan_candidates
     ideas = fresh((idea_of(known, one, spec, model) for one in draft.candidates), [*baselines, *named])[:wanted]

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 from pydantic import ValidationError
 
-from fedwright_agents.minds import CATALOGUE, UnknownProfileError, role_of
+from fedwright_agents.minds import UnknownProfileError, role_of
 from fedwright_agents.model_mind.conversation import NoAnswer
 from fedwright_agents.model_mind.model import ModelError
 from fedwright_crds.base import Strict
 from fedwright_crds.box import Box
+from fedwright_crds.request import CATALOGUE
 
 BAD_INPUT = 2
 NO_ANSWER = 3

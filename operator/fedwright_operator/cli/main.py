@@ -9,7 +9,7 @@ from typing import Annotated
 import click
 import typer
 
-from fedwright_operator.cli import apply, delete, get, intent, kb, logs, report, run
+from fedwright_operator.cli import apply, delete, get, intent, kb, logs, report, run, transcript
 from fedwright_operator.cli.describe import describe
 from fedwright_operator.cli.ending import BAD_INPUT, FAILED, INTERRUPTED, Refusal
 from fedwright_operator.cli.options import HOME_VARIABLE
@@ -51,6 +51,7 @@ COMMANDS = (
     intent.retry,
     delete.delete,
     report.report,
+    transcript.transcript,
 )
 for command in COMMANDS:
     app.command()(command)

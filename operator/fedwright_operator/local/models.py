@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from threading import Event, Lock
 
-from fedwright_crds.allowance import Allowance, Limits, Role, sign
+from fedwright_crds.allowance import Allowance, Limits, Role, read_secret, sign
 from fedwright_crds.candidate import Candidate
 from fedwright_crds.profiles import Profiles, load_profiles
 from fedwright_crds.request import CATALOGUE, FLStrategyRequest
@@ -91,7 +91,7 @@ class Models:
             if not file.exists():
                 write_whole(file, secrets.token_hex(SECRET_BYTES).encode())
                 file.chmod(0o600)
-            return file.read_bytes()
+            return read_secret(file)
 
     # -- the process ------------------------------------------------------------------------------
     def _running(self) -> str:

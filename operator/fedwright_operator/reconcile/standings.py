@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from fedwright_crds.candidate import Candidate, CandidatePhase, Grant, GrantStage, Origin
 from fedwright_crds.documents import CandidateOutcome
-from fedwright_crds.request import Budgets, FLStrategyRequest, RequestSpec
+from fedwright_crds.request import Budgets, FLStrategyRequest, Minds, RequestSpec
 from fedwright_operator.reconcile.cascade import Mark, ranked, ties
 from fedwright_operator.reconcile.conditions import condition
 
@@ -89,10 +89,10 @@ def best(spec: RequestSpec, candidates: Sequence[Candidate]) -> Candidate | None
 
 
 def minds_view(spec: RequestSpec) -> RequestSpec:
-    """The spec without what a person may change on the way, so that such a change asks no mind again."""
-    return spec.model_copy(
-        update={"answers": (), "approvals": (), "abort": False, "retry_token": "", "budgets": Budgets()}
-    )
+    """The spec without what a person may change on the way, so that such a change asks no mind again; nor who stands
+    behind which role, which is no mind's to know."""
+    hidden = {"answers": (), "approvals": (), "abort": False, "retry_token": "", "budgets": Budgets(), "minds": Minds()}
+    return spec.model_copy(update=hidden)
 
 
 def outcomes(candidates: Iterable[Candidate]) -> tuple[CandidateOutcome, ...]:
