@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from math import sqrt
-from statistics import fmean
+from statistics import fmean, pstdev
 
 from fedwright_crds.documents import Grade
 
 Grades = Sequence[Grade]
 """One reviewer's."""
+NO_SPREAD = 1e-9
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,24 @@ class Standing:
     proposal: int
     dimensions: dict[str, float]
     total: float | None
+
+
+def normalised(grades: Grades) -> tuple[Grade, ...]:
+    """One reviewer's grades on a scale that all share: their mean is 0.5, and two standard deviations reach 0 and 1.
+
+    A judge that is kind to all, or that uses a narrow part of its scale, decides as much as any other. Grades that are all
+    equal say nothing, and each becomes 0.5.
+    """
+    if not grades:
+        return ()
+    scores = [grade.score for grade in grades]
+    mean, spread = fmean(scores), pstdev(scores)
+    return tuple(
+        grade.model_copy(update={"score": min(1.0, max(0.0, 0.5 + (grade.score - mean) / (4 * spread)))})
+        if spread > NO_SPREAD
+        else grade.model_copy(update={"score": 0.5})
+        for grade in grades
+    )
 
 
 def standings(reviews: Sequence[Grades], proposals: int) -> tuple[Standing, ...]:

@@ -316,6 +316,8 @@ class Grade(Strict):
     dimension: Line
     score: Annotated[float, Field(ge=0, le=1)]
     reason: Line = ""
+    reviewer: Annotated[int, Field(ge=0)] = 0
+    """Which member of the committee; whoever reads the review writes it."""
 
 
 class ReviewOutput(Strict):

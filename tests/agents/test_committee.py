@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from fedwright_crds.committee import agreement, kendall_tau, standings, top_k
+from fedwright_crds.committee import agreement, kendall_tau, normalised, standings, top_k
 from fedwright_crds.documents import Grade
 
 DIMENSIONS = ("novelty", "correctness")
@@ -62,3 +62,21 @@ def test_agreement_is_one_for_equal_orders_and_minus_one_for_opposite_ones() -> 
 def test_kendalls_tau_b_with_ties_is_the_textbooks() -> None:
     assert kendall_tau([1, 2, 2, 3], [1, 3, 2, 4]) == pytest.approx(5 / (5 * 6) ** 0.5)
     assert kendall_tau([1, 1], [1, 2]) is None
+
+
+@given(some.lists(SCORES, min_size=2, max_size=6))
+def test_a_judge_s_kindness_and_the_width_of_its_scale_count_for_nothing(scores: list[list[float]]) -> None:
+    narrow = [[0.4 + score / 10 for score in row] for row in scores]
+    one, other = normalised(review(scores)), normalised(review(narrow))
+    assert [a.score for a in one] == pytest.approx([b.score for b in other], abs=1e-6)
+    assert all(0 <= grade.score <= 1 for grade in one)
+
+
+def test_normalised_grades_keep_their_order_and_their_mean_is_one_half() -> None:
+    found = [grade.score for grade in normalised(review([[0.1, 0.2], [0.3, 0.4]]))]
+    assert found == sorted(found) and fmean(found) == pytest.approx(0.5)
+
+
+def test_equal_grades_say_nothing() -> None:
+    assert {grade.score for grade in normalised(review([[0.9, 0.9], [0.9, 0.9]]))} == {0.5}
+    assert normalised(()) == ()

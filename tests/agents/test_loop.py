@@ -160,10 +160,10 @@ def test_a_plan_goes_through_its_program(box: Run, spec: RequestSpec, facts: Str
     )
 
 
-def test_an_unknown_profile_and_a_missing_input_are_told(
+def test_a_model_without_a_gateway_and_a_missing_input_are_told(
     box: Run, order: CodeInput, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    box(code_program.main, "code.json", "oracle", exit_code=2, code_input=order)
-    assert "no mind has the profile 'oracle'; choose one of catalogue" in capsys.readouterr().err
+    box(code_program.main, "code.json", "oracle", exit_code=3, code_input=order)
+    assert "this box was given no model gateway for profile oracle" in capsys.readouterr().err
     box(code_program.main, "code.json", "catalogue", exit_code=2)
     assert "code-input.json" in capsys.readouterr().err

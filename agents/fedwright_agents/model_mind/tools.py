@@ -3,7 +3,8 @@
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, Field, ValidationError
 
@@ -13,7 +14,12 @@ from fedwright_agents.catalogue_mind.variants import Situation
 from fedwright_crds.candidate import Part
 from fedwright_federation.catalogue import UnknownEntryError, match
 
+if TYPE_CHECKING:
+    from fedwright_agents.knowledge.search import KnowledgeBase
+
 LONGEST = 4000
+FOUND = 4
+"""Entries that a search tells."""
 
 
 class Nothing(BaseModel):
@@ -27,6 +33,10 @@ class Named(BaseModel):
 class Composed(BaseModel):
     method: str = Field(max_length=63, description="A method's id, such as fedavg.")
     parts: tuple[str, ...] = Field(default=(), max_length=12, description="Names of catalogue parts to add.")
+
+
+class Sought(BaseModel):
+    query: str = Field(min_length=3, max_length=300, description="What you want to know, in a practitioner's words.")
 
 
 class Cost(BaseModel):
@@ -68,6 +78,7 @@ class PlannersTools:
             "look_up": (Named, self.look_up),
             "check_composition": (Composed, self.check_composition),
             "estimate_cost": (Cost, self.estimate_cost),
+            "search_knowledge": (Sought, self.search_knowledge),
         }
 
     def rank_methods(self, _: Nothing) -> str:
@@ -94,10 +105,28 @@ class PlannersTools:
         ranges = ", ".join(f"{one.name} in {list(one.grid)}" for one in composition.ranges)
         return f"{'; '.join(objections) or 'legal'}. Hyperparameters: {ranges}."
 
+    def search_knowledge(self, asked: Sought) -> str:
+        """Methods, parts, problem families, code templates and lessons of earlier requests that fit a question."""
+        return _found(asked.query)
+
     def estimate_cost(self, asked: Cost) -> str:
         """Simulated rounds that a search of so many candidates takes, against the budget."""
         rounds = by_catalogue.estimated_rounds(self.at.spec, asked.candidates)
         return f"{rounds} simulated rounds of {self.at.spec.budgets.simulated_rounds} in the budget."
+
+
+def _found(query: str) -> str:
+    # Embeddings take a second to load, which planners that do not search should not wait for.
+    from fedwright_agents.knowledge.quoting import quoted
+
+    return quoted([one.told for one in _knowledge().search(query, limit=FOUND)])
+
+
+@cache
+def _knowledge() -> "KnowledgeBase":
+    from fedwright_agents.knowledge.search import open_knowledge
+
+    return open_knowledge()
 
 
 def _schema(kind: type[BaseModel]) -> Mapping[str, Any]:

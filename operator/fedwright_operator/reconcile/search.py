@@ -10,7 +10,7 @@ from datetime import datetime
 
 from fedwright_crds.base import Digest
 from fedwright_crds.candidate import Candidate, CandidateSpec, Grant, GrantStage, Origin
-from fedwright_crds.committee import top_k
+from fedwright_crds.committee import normalised, top_k
 from fedwright_crds.documents import (
     DataFacts,
     Grade,
@@ -186,7 +186,7 @@ def _reviews(
         return None
     asked = {(number, criterion) for number in range(len(proposals)) for criterion in search.plan.criteria}
     found = [_grades(search.desk, one) for one in results if one is not None]
-    return [_one_each(grades, asked) for grades in found if grades is not None]
+    return [normalised(_one_each(grades, asked, member)) for member, grades in enumerate(found) if grades]
 
 
 def _grades(desk: Desk, result: WorkResult) -> tuple[Grade, ...] | None:
@@ -196,12 +196,12 @@ def _grades(desk: Desk, result: WorkResult) -> tuple[Grade, ...] | None:
         return None
 
 
-def _one_each(grades: Sequence[Grade], asked: Set[tuple[int, str]]) -> tuple[Grade, ...]:
+def _one_each(grades: Sequence[Grade], asked: Set[tuple[int, str]], member: int) -> tuple[Grade, ...]:
     """One grade for each pair of a proposal and a criterion that was asked for: more of them would be more votes."""
     first: dict[tuple[int, str], Grade] = {}
     for grade in grades:
         if (pair := (grade.proposal, grade.dimension)) in asked:
-            first.setdefault(pair, grade)
+            first.setdefault(pair, grade.model_copy(update={"reviewer": member}))
     return tuple(first.values())
 
 
