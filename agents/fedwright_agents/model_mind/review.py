@@ -8,6 +8,7 @@ and each reviewer sees the proposals in an order of its own.
 import random
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from statistics import fmean
 
@@ -74,8 +75,9 @@ def review(asked: ReviewInput, model: Model) -> ReviewOutput:
             dimensions=[(f"D{n}", name, STEPS.get(name, OWN_STEPS)) for n, name in enumerate(form.dimensions, 1)],
         ),
     )
-    weighted = _weighted(form, talk.ask(probabilities=True))
-    scores, mode = (weighted, "Logprobs") if weighted else (_sampled(form, talk), "Samples")
+    first = talk.ask(probabilities=True)
+    weighted = _weighted(form, first)
+    scores, mode = (weighted, "Logprobs") if weighted else (_sampled(form, talk, first), "Samples")
     return ReviewOutput(grades=tuple(form.grades(scores)), mode=mode, usage=talk.usage)
 
 
@@ -117,10 +119,15 @@ def _mean(token: Token) -> float | None:
 
 
 # -- by samples -------------------------------------------------------------------------------------------------------
-def _sampled(form: _Form, talk: Conversation) -> Scores:
-    """The mean over the samples that graded a pair. A sample that cannot be read, or that the budget refuses, is left out."""
+def _sampled(form: _Form, talk: Conversation, first: Reply) -> Scores:
+    """The mean over the samples that graded a pair, the first reply among them.
+
+    A sample that cannot be read, or that the budget refuses, is left out.
+    """
     samples: list[Scores] = []
-    for number in range(1, SAMPLES + 1):
+    with suppress(Misread):
+        samples.append(_read(form, first.text))
+    for number in range(1, SAMPLES):
         try:
             samples.append(talk.answer(lambda text: _read(form, text), sample=number))
         except NoAnswer:

@@ -295,10 +295,12 @@ def test_samples_are_averaged_and_belong_to_the_right_proposal(reviewed: ReviewI
     review(reviewed, model)
     order = shown(model)  # a function of seed and reviewer alone
     grade = {"MomentumServer": 1, "AdamServer": 3, "YogiServer": 5}
-    output = review(reviewed, ScriptedModel(["", lines(grade, order), lines({**grade, "AdamServer": 5}, order)]))
+    asked = ScriptedModel([lines(grade, order), lines(grade, order), lines({**grade, "AdamServer": 5}, order)])
+    output = review(reviewed, asked)
+    assert len(asked.heard) == 3, "the first answer is a sample too"
     assert output.mode == "Samples"
     by_name = {one.proposal: one.score for one in output.grades if one.dimension == "novelty"}
-    assert by_name == {0: 0.0, 1: pytest.approx((3 + 5 + 5) / 3 / 4 - 0.25), 2: 1.0}
+    assert by_name == {0: 0.0, 1: pytest.approx((3 + 3 + 5) / 3 / 4 - 0.25), 2: 1.0}
 
 
 def test_probabilities_weigh_the_scores(reviewed: ReviewInput) -> None:
