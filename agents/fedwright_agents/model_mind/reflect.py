@@ -2,6 +2,7 @@
 
 from functools import partial
 
+from fedwright_agents.catalogue_mind.evidence import gather
 from fedwright_agents.model_mind import context
 from fedwright_agents.model_mind.conversation import Conversation, NoAnswer
 from fedwright_agents.model_mind.drafts import DraftIdea, DraftReflection
@@ -18,7 +19,7 @@ def reflect(asked: ReflectInput, model: Model) -> ReflectOutput:
     talk = Conversation(
         model,
         context.of_request(asked.spec, asked.facts, asked.plan.model),
-        render("reflect", asked=asked),
+        render("reflect", asked=asked, within=gather(catalogue(), asked.spec, asked.outcomes).within),
     )
     try:
         output = talk.answer(partial(_read, asked))

@@ -1,0 +1,102 @@
+"""What prompts say of the algorithm interface is so, and they say no more than their role needs."""
+
+import re
+from dataclasses import fields
+
+import pytest
+from jinja2 import UndefinedError
+
+from fedwright_agents.model_mind import context
+from fedwright_agents.model_mind.prompts import render
+from fedwright_crds.documents import CodeInput, DataFacts
+from fedwright_crds.request import RequestSpec
+from fedwright_crds.task import ModelSpec
+from fedwright_federation import algorithm
+from fedwright_federation.algorithm import (
+    Aggregate,
+    ClientInfo,
+    LocalOutcome,
+    Phase,
+    Report,
+    Start,
+    Step,
+    Strategy,
+)
+from fedwright_federation.algorithm.strategy import slots
+from fedwright_federation.catalogue import catalogue
+
+MOST_CHARACTERS = 12_000
+"""Of what all prompts of a coder share: about 3,000 tokens."""
+
+
+@pytest.fixture
+def interface() -> str:
+    return render("interface", catalogue=catalogue())
+
+
+def listed(text: str, start: str, end: str) -> set[str]:
+    """The words of a list in the text."""
+    return set(re.findall(r"\w+", text.partition(start)[2].partition(end)[0]))
+
+
+def test_every_name_that_is_offered_can_be_imported(interface: str) -> None:
+    names = listed(interface, "from fedwright_federation.algorithm import (", ")")
+    assert len(names) > 30 and not [name for name in names if not hasattr(algorithm, name)]
+
+
+def test_the_slots_are_the_strategys(interface: str) -> None:
+    told = interface.partition("Strategy(name, ")[2].partition("); plural slots")[0]
+    assert set(re.findall(r"(\w+)=", re.sub(r"\([^()]*=[^()]*\)", "", told))) == {
+        *(one.name for one in slots()),
+        "hyperparameters",
+    }
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "kind"),
+    [
+        ("ClientInfo: ", ".", ClientInfo),
+        ("Report: ", ".", Report),
+        ("outcome: ", ".", LocalOutcome),
+        ("Aggregate: ", " (payloads", Aggregate),
+        ("LocalPlan((Phase(", ")", Phase),
+    ],
+)
+def test_fields_that_are_named_are_there(interface: str, start: str, end: str, kind: type) -> None:
+    named = {name for name in listed(interface, start, end) if not name.isdigit()}
+    own = {one.name for one in fields(kind)}  # type: ignore[arg-type]
+    assert len(named & own) >= 3 and named - own <= {"name", "None", "0", "1"}
+
+
+def test_what_a_step_shows_is_there(interface: str) -> None:
+    told = interface.partition("Step: ")[2].partition("\nLocalUpdate")[0]
+    named = set(re.findall(r"\b(model|weights|start|state|published|scalars|present|trained|x|y|out)\b", told))
+    assert named == set(Step.__slots__)
+    assert {one.name for one in fields(Start)} == {"weights", "shared"}
+
+
+def test_the_examples_run(interface: str) -> None:
+    scaffold, own = interface.partition("Example, SCAFFOLD")[2].partition("Example of a part of one's own:\n")[::2]
+    names = {name: getattr(algorithm, name) for name in algorithm.__all__} | {
+        "dataclass": __import__("dataclasses").dataclass
+    }
+    values = names | {"lr": 0.1, "momentum": 0.0, "server_lr": 1.0}
+    code = scaffold.partition("\n")[2].replace("Strategy(", "made = Strategy(", 1)
+    exec(code, values)
+    assert isinstance(values["made"], Strategy) and values["made"].states
+    exec(own.partition("`build` must")[0], values)
+    assert values["Proximal"](mu=0.5).mu == 0.5
+
+
+def test_what_all_prompts_share_is_lean_and_the_same_for_all(spec: RequestSpec, facts: DataFacts) -> None:
+    def order(title: str) -> CodeInput:
+        return CodeInput(title=title, method="fedavg", hypothesis="h", model=ModelSpec(), task=spec.task)
+
+    assert context.of_code(order("a")) == context.of_code(order("b"))
+    assert len(context.of_code(order("a"))) < MOST_CHARACTERS
+    assert len(context.of_request(spec, facts, None)) < MOST_CHARACTERS
+
+
+def test_an_undefined_value_is_an_error() -> None:
+    with pytest.raises(UndefinedError):
+        render("code")
