@@ -4,13 +4,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check bench crds clean
+.PHONY: demo test replay check bench crds clean
 
 demo: $(READY)
 	$(BIN)/fedwright run examples/digits-noniid.yaml --home demo
 
 test: $(READY)
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+
+# Whole requests from recorded conversations with a language model (also part of `make test`).
+replay: $(READY)
+	$(BIN)/python -m pytest tests/e2e/test_recordings.py
 
 # What CI holds the code to, beside the tests: style, types, import direction, generated files.
 check: $(READY)
