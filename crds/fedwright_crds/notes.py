@@ -5,25 +5,34 @@ Read from the source when the CRDs are generated, so that importing the models s
 
 import ast
 import inspect
-import sys
+from collections.abc import Iterator
 from textwrap import dedent
+from typing import Any, get_args
 
 from pydantic import BaseModel
 
-from fedwright_crds.base import Strict
 from fedwright_crds.schema import Notes
 
 
 def notes_of(model: type[BaseModel]) -> Notes:
-    """Of a model and of every model that its schema names."""
-    named = {model.__name__, *model.model_json_schema().get("$defs", {})}
-    return {one.__name__: _fields(one) for one in _below(Strict) if one.__name__ in named}
+    """Of a model and of every model that its fields hold, by name."""
+    return {name: _fields(one) for name, one in _held(model, {}).items()}
 
 
-def _below(model: type[BaseModel]) -> list[type[BaseModel]]:
-    """The models of this package; others may share a name."""
-    found = [one for child in model.__subclasses__() for one in (child, *_below(child))]
-    return [one for one in found if one.__module__ in sys.modules and one.__module__.startswith(f"{__package__}.")]
+def _held(model: type[BaseModel], found: dict[str, type[BaseModel]]) -> dict[str, type[BaseModel]]:
+    if model.__name__ not in found:
+        found[model.__name__] = model
+        for field in model.model_fields.values():
+            for part in _models_in(field.annotation):
+                _held(part, found)
+    return found
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _models_in(part)
 
 
 def _fields(model: type[BaseModel]) -> dict[str, str]:
