@@ -42,8 +42,9 @@ def test_a_recorded_request_runs_again_to_its_answer(name: str, tmp_path: Path) 
     recording, home = RECORDINGS / name, tmp_path / "home"
     ended = replay(recording / "request.yaml", home, recording)
     assert ended.returncode == 0, ended.stdout[-3000:] + ended.stderr[-3000:]
-    said = transcripts(home / "models" / "transcripts")
-    assert said and all(one.replayed for one in said)
+    # What is asked late follows from what was measured, which another processor may tip over a limit; then it is not recorded.
+    answered = [one for one in transcripts(home / "models" / "transcripts") if one.answer]
+    assert {"plan", "code"} <= {str(one.role) for one in answered} and all(one.replayed for one in answered)
     assert result(home)["spent"]["tokens"] > 0
     assert processes_about(home) == []
 
