@@ -12,7 +12,7 @@ from fedwright_operator.reconcile.finals import finals
 from fedwright_operator.reconcile.inspection import inspected
 from fedwright_operator.reconcile.journey import Brief, Ended, Journey, Pass
 from fedwright_operator.reconcile.standings import baseline_name
-from fedwright_operator.reconcile.tuning import first_rung, full_length, mean, mean_constrained, tune_for_the_final
+from fedwright_operator.reconcile.tuning import first_rung, full_length, mean, mean_constrained
 from fedwright_operator.reconcile.writing import write_until_green
 
 
@@ -76,7 +76,6 @@ def _travel(at: Pass) -> None:
     full_length(at, code)
     at.journey.phase, at.journey.reason = CandidatePhase.SCORED, "Scored"
     if at.granted(GrantStage.FINAL):
-        tune_for_the_final(at, code)
         finals(at, code)
 
 

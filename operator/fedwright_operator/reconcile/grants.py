@@ -91,7 +91,7 @@ def exhausted(request: FLStrategyRequest, candidates: Sequence[Candidate], now: 
         elapsed = (now - datetime.fromisoformat(request.status.started_at)).total_seconds()
         if elapsed > EXPLORING_SHARE * budgets.wall_seconds:
             return f"budgets.wallSeconds: {EXPLORING_SHARE:.0%} of {budgets.wall_seconds} s were used"
-    final = spec.task.training.rounds * spec.judging.fresh_seeds * (FINALISTS + 2)
+    final = spec.task.training.rounds * spec.judging.fresh_seeds * (2 * FINALISTS + 3)
     if sum(one.status.spent.simulated_rounds for one in candidates) + final > budgets.simulated_rounds:
         return f"budgets.simulatedRounds: what is left of {budgets.simulated_rounds} is kept for the finalists"
     return ""

@@ -141,19 +141,6 @@ def full_length(at: Pass, code: Input) -> None:
     at.journey.measures = _measures(at, code, at.journey.best)
 
 
-def tune_for_the_final(at: Pass, code: Input) -> None:
-    """FedAvg takes a finalist's value of a hyperparameter where that serves it better than its own.
-
-    Of many candidates the best had luck in its tuning too; nobody is to win by a learning rate that FedAvg could have had.
-    """
-    names, own = {one.name for one in at.spec.hyperparameters}, at.journey.best
-    theirs = [{**own, **{name: value for name, value in one.items() if name in names}} for one in at.brief.rivals]
-    if any(one != own for one in theirs):
-        configurations = [own, *(one for n, one in enumerate(theirs) if one != own and one not in theirs[:n])]
-        best, _ = _best_in_full(at, _in_full(at, code, configurations))
-        at.journey.final = best[0].hyperparameters
-
-
 def _in_full(at: Pass, code: Input, configurations: Sequence[Mapping[str, float]]) -> list[list[TrialScore]]:
     """Each configuration's scores over the selection seeds; all are wanted at once."""
     rounds, seeds = at.brief.spec.task.training.rounds, at.brief.selection_seeds()
