@@ -26,10 +26,10 @@ from fedwright_crds.task import Data, DataSource, Task
 from fedwright_crds.work import BoxKind, Input, Outcome, Output, Reason, Step, Verdict, Work, WorkResult
 from fedwright_operator.local.artifacts import Artifacts
 from fedwright_operator.local.loop import Loop
-from fedwright_operator.local.planning import Planners
 from fedwright_operator.reconcile import deployment, federation
 from fedwright_operator.reconcile.api import Event, Observed, Plan
 from fedwright_operator.reconcile.conditions import Fact, conditions, stamp
+from fedwright_operator.shell.planning import Planners
 
 IMAGES = {kind: "sha256:" + str(number) * 64 for number, kind in enumerate(BoxKind, 1)}
 STEPS_EACH = 3

@@ -7,7 +7,7 @@ from fedwright_crds.deployment import Deployment
 from fedwright_crds.federation import Federation
 from fedwright_crds.meta import Condition
 from fedwright_crds.request import FLStrategyRequest
-from fedwright_operator.local.kinds import AnyResource
+from fedwright_operator.shell.kinds import AnyResource
 
 Row = dict[str, str]
 

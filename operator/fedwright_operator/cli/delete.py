@@ -11,9 +11,9 @@ from fedwright_operator.cli.options import DEFAULT_HOME, HomeFolder, Namespace, 
 from fedwright_operator.local.artifacts import Artifacts
 from fedwright_operator.local.collect import collect_garbage, remove_stray_federations
 from fedwright_operator.local.home import Home, HomeIsDriven
-from fedwright_operator.local.kinds import AnyResource
 from fedwright_operator.local.store import Store
 from fedwright_operator.local.works import Works
+from fedwright_operator.shell.kinds import AnyResource
 
 POLL_SECONDS = 0.1
 

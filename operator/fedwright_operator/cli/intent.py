@@ -13,8 +13,8 @@ from fedwright_operator.cli.ending import Refusal
 from fedwright_operator.cli.lookup import called, existing, one_named, request_named, store_of
 from fedwright_operator.cli.manifest import revalidated
 from fedwright_operator.cli.options import DEFAULT_HOME, HomeFolder, Namespace, RequestName, home_at
-from fedwright_operator.local.kinds import R
 from fedwright_operator.local.store import Store
+from fedwright_operator.shell.kinds import R
 
 Reason = Annotated[str, typer.Option("--reason", help="Why, for the record.")]
 

@@ -11,8 +11,8 @@ from fedwright_operator.cli.lookup import called, existing, one_named, store_of
 from fedwright_operator.cli.options import DEFAULT_HOME, HomeFolder, Namespace, home_at
 from fedwright_operator.cli.plain import plain
 from fedwright_operator.local.events import Events
-from fedwright_operator.local.kinds import AnyResource
 from fedwright_operator.local.works import Works
+from fedwright_operator.shell.kinds import AnyResource
 
 
 def logs(

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from fedwright_crds.request import FLStrategyRequest
 from fedwright_operator.cli.ending import Refusal
 from fedwright_operator.local.home import Home
-from fedwright_operator.local.kinds import KINDS, AnyResource, Kind, R, kind_called, kind_of
 from fedwright_operator.local.store import Store
+from fedwright_operator.shell.kinds import KINDS, AnyResource, Kind, R, kind_called, kind_of
 
 REQUESTS = kind_of(FLStrategyRequest)
 

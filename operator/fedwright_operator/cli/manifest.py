@@ -17,9 +17,9 @@ from fedwright_crds.request import CATALOGUE, FLStrategyRequest, Minds, RequestS
 from fedwright_operator.cli.ending import Refusal
 from fedwright_operator.cli.lookup import called
 from fedwright_operator.local.home import Home
-from fedwright_operator.local.kinds import AnyResource, R
 from fedwright_operator.local.models import profiles_file
 from fedwright_operator.local.store import Store
+from fedwright_operator.shell.kinds import AnyResource, R
 
 
 def read(home: Home, file: Path, namespace: str) -> list[AnyResource]:

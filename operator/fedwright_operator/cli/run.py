@@ -27,10 +27,10 @@ from fedwright_operator.cli.snapshot import Activity, Snapshot
 from fedwright_operator.cli.words import asked, plan_in_words
 from fedwright_operator.local.artifacts import Artifacts
 from fedwright_operator.local.home import Home
-from fedwright_operator.local.kinds import AnyResource
 from fedwright_operator.local.loop import Loop
 from fedwright_operator.local.store import Store
 from fedwright_operator.local.usage import Usage
+from fedwright_operator.shell.kinds import AnyResource
 
 
 def run(

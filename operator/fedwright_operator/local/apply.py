@@ -10,11 +10,10 @@ from fedwright_crds.meta import Resource
 from fedwright_crds.request import FLStrategyRequest
 from fedwright_operator.local.artifacts import Artifacts
 from fedwright_operator.local.events import Events
-from fedwright_operator.local.kinds import AnyResource
 from fedwright_operator.local.store import Store
-from fedwright_operator.reconcile.api import Event, Plan
-
-AnyPlan = Plan[FLStrategyRequest] | Plan[Candidate] | Plan[Federation] | Plan[Deployment]
+from fedwright_operator.reconcile.api import Event
+from fedwright_operator.shell.kinds import AnyResource
+from fedwright_operator.shell.planning import AnyPlan
 
 
 class Applier:

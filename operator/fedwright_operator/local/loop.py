@@ -7,24 +7,23 @@ import time
 from collections.abc import Callable, Hashable, Mapping
 from queue import Empty, SimpleQueue
 
-from fedwright_crds.candidate import Candidate, Origin
 from fedwright_crds.deployment import Deployment
 from fedwright_crds.federation import Federation
-from fedwright_crds.request import FLStrategyRequest
-from fedwright_crds.work import BoxKind, Work
+from fedwright_crds.work import BoxKind
 from fedwright_operator.local.apply import Applier
 from fedwright_operator.local.artifacts import Artifacts
 from fedwright_operator.local.collect import collect_garbage, remove_stray_federations
 from fedwright_operator.local.events import Events
 from fedwright_operator.local.home import Home, now
-from fedwright_operator.local.kinds import AnyResource
-from fedwright_operator.local.observe import View
-from fedwright_operator.local.planning import Planners, Plans
 from fedwright_operator.local.releases import Releases
 from fedwright_operator.local.scheduler import Execute, Scheduler, Wanted
 from fedwright_operator.local.store import Store
 from fedwright_operator.local.works import Works
 from fedwright_operator.reconcile.api import ReleaseStatus
+from fedwright_operator.shell.kinds import AnyResource
+from fedwright_operator.shell.observe import View
+from fedwright_operator.shell.planning import Planners, Plans
+from fedwright_operator.shell.wanted import labelled, urgency
 
 POLL_SECONDS = 0.2
 """How often files are looked at for the words of other processes."""
@@ -127,10 +126,10 @@ class Loop:
     # -- what the plans add up to -----------------------------------------------------------------
     def _wanted(self, view: View, live: tuple[AnyResource, ...]) -> list[Wanted]:
         wanted = []
-        for one in sorted(live, key=_urgency):
+        for one in sorted(live, key=urgency):
             root = view.root(one)
             slots = self._plans[root].parallel or SLOTS_WITHOUT_A_REQUEST
-            wanted += [Wanted(_labelled(work, one), root, slots) for work in self._plans[one.metadata.uid or ""].works]
+            wanted += [Wanted(labelled(work, one), root, slots) for work in self._plans[one.metadata.uid or ""].works]
         return wanted
 
     def _needed_federations(self, live: tuple[AnyResource, ...]) -> list[Federation]:
@@ -170,33 +169,3 @@ class Loop:
                 tick()
                 if time.monotonic() >= due or self._outside() != seen:
                     return
-
-
-def _matters_to_candidates(one: AnyResource, root: str, view: View) -> bool:
-    """Their request, and its baselines, against which constraints are measured."""
-    baseline = isinstance(one, Candidate) and one.spec.origin is Origin.BASELINE
-    return one.metadata.uid == root or (baseline and view.root(one) == root)
-
-
-def _labelled(work: Work, whose: AnyResource) -> Work:
-    """With whose it is written on it, for people and for the folders of a platform box."""
-    labels = {"kind": whose.kind, "namespace": whose.metadata.namespace, "name": whose.metadata.name}
-    return work.model_copy(update={"labels": {**work.labels, **labels}})
-
-
-def _urgency(resource: AnyResource) -> tuple[int, int, str, str]:
-    """Whose work comes first: requests, deployments, candidates by generation, baselines before others."""
-    meta = resource.metadata
-    match resource:
-        case Candidate():
-            spec = resource.spec
-            return (
-                2,
-                2 * spec.generation + (spec.origin is not Origin.BASELINE),
-                meta.creation_timestamp or "",
-                meta.name,
-            )
-        case FLStrategyRequest():
-            return 0, 0, meta.creation_timestamp or "", meta.name
-        case _:
-            return 1, 0, meta.creation_timestamp or "", meta.name

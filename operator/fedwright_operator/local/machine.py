@@ -13,12 +13,9 @@ from fedwright_operator.local.artifacts import Artifacts
 from fedwright_operator.local.home import Home
 from fedwright_operator.local.loop import Loop
 from fedwright_operator.local.models import Models
-from fedwright_operator.local.planning import Planners
 from fedwright_operator.local.platform import PlatformBoxes
 from fedwright_operator.local.releases import Releases
-from fedwright_operator.reconcile import candidate, deployment, federation, request
-
-PLANNERS = Planners(request.plan, candidate.plan, federation.plan, deployment.plan)
+from fedwright_operator.shell.planning import PLANNERS
 
 
 @contextmanager

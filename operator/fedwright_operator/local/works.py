@@ -97,22 +97,3 @@ class Works(Mapping[str, WorkResult]):
 
     def _wanted(self, root: str) -> Path:
         return self._root / "wanted" / root
-
-
-class Lookups(Mapping[str, WorkResult]):
-    """Results as one root's plans see them; it notes which were found."""
-
-    def __init__(self, results: Mapping[str, WorkResult]) -> None:
-        self._results = results
-        self.found: set[str] = set()
-
-    def __getitem__(self, work_id: str) -> WorkResult:
-        result = self._results[work_id]
-        self.found.add(work_id)
-        return result
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._results)
-
-    def __len__(self) -> int:
-        return len(self._results)

@@ -17,11 +17,11 @@ from fedwright_crds.work import Outcome, Work, WorkResult
 from fedwright_operator.local.artifacts import Artifacts
 from fedwright_operator.local.home import Home, HomeIsDriven
 from fedwright_operator.local.loop import Loop
-from fedwright_operator.local.planning import RESYNC_SECONDS
 from fedwright_operator.local.releases import Releases
 from fedwright_operator.local.scheduler import Execute
 from fedwright_operator.local.store import Store
 from fedwright_operator.reconcile.api import Observed, Plan
+from fedwright_operator.shell.planning import RESYNC_SECONDS
 
 MakeLoop = Callable[..., Loop]
 

@@ -9,8 +9,8 @@ from fedwright_crds.deployment import Deployment
 from fedwright_crds.federation import Federation
 from fedwright_crds.request import FLStrategyRequest
 from fedwright_crds.work import BoxKind, WorkResult
-from fedwright_operator.local.kinds import AnyResource, R
 from fedwright_operator.reconcile.api import Observed, ReleaseStatus
+from fedwright_operator.shell.kinds import AnyResource, R
 
 Uid = str
 AnyObserved = Observed[FLStrategyRequest] | Observed[Candidate] | Observed[Federation] | Observed[Deployment]
@@ -18,7 +18,7 @@ AnyObserved = Observed[FLStrategyRequest] | Observed[Candidate] | Observed[Feder
 
 @dataclass(frozen=True)
 class View:
-    """All resources of a home at one moment."""
+    """All resources at one moment."""
 
     resources: tuple[AnyResource, ...]
     now: datetime

@@ -1,7 +1,7 @@
-"""Plans of one home, made anew only for what has changed: what a plan was made from is remembered, to save time alone."""
+"""Plans, made anew only for what has changed: what a plan was made from is remembered, to save time alone."""
 
 import time
-from collections.abc import Callable, Container, Hashable, Mapping, Sequence
+from collections.abc import Callable, Container, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from fedwright_crds.candidate import Candidate
@@ -9,11 +9,12 @@ from fedwright_crds.deployment import Deployment
 from fedwright_crds.federation import Federation
 from fedwright_crds.request import FLStrategyRequest
 from fedwright_crds.work import Work, WorkResult
-from fedwright_operator.local.apply import AnyPlan
-from fedwright_operator.local.kinds import AnyResource
-from fedwright_operator.local.observe import View
-from fedwright_operator.local.works import Lookups
+from fedwright_operator.reconcile import candidate, deployment, federation, request
 from fedwright_operator.reconcile.api import Observed, Plan
+from fedwright_operator.shell.kinds import AnyResource
+from fedwright_operator.shell.observe import View
+
+AnyPlan = Plan[FLStrategyRequest] | Plan[Candidate] | Plan[Federation] | Plan[Deployment]
 
 RESYNC_SECONDS = 10.0
 """How often all is planned anew, because time itself moves some decisions."""
@@ -40,6 +41,9 @@ class Planners:
                 return self.deployment(view.deployment(resource, results))
 
 
+PLANNERS = Planners(request.plan, candidate.plan, federation.plan, deployment.plan)
+
+
 @dataclass(frozen=True)
 class Made:
     """A plan, and whether it was made because something changed, not only because it was due."""
@@ -55,6 +59,25 @@ class _Remembered:
     plan: AnyPlan
     basis: Hashable
     due: float
+
+
+class Lookups(Mapping[str, WorkResult]):
+    """Results as one root's plans see them; it notes which were found."""
+
+    def __init__(self, results: Mapping[str, WorkResult]) -> None:
+        self._results = results
+        self.found: set[str] = set()
+
+    def __getitem__(self, work_id: str) -> WorkResult:
+        result = self._results[work_id]
+        self.found.add(work_id)
+        return result
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._results)
+
+    def __len__(self) -> int:
+        return len(self._results)
 
 
 class Plans:
