@@ -19,8 +19,9 @@ from fedwright_operator.cli.plain import plain
 from fedwright_operator.cli.words import asked, plan_in_words
 from fedwright_operator.local.artifacts import Artifacts
 from fedwright_operator.local.events import Events
-from fedwright_operator.local.home import Home, now
+from fedwright_operator.local.home import Home
 from fedwright_operator.local.store import Store
+from fedwright_operator.shell.clock import now
 from fedwright_operator.shell.kinds import AnyResource
 from fedwright_operator.verdict import last_line
 

@@ -13,8 +13,8 @@ from fedwright_operator.cli.columns import Row, row
 from fedwright_operator.cli.lookup import called, existing, store_of, target
 from fedwright_operator.cli.options import DEFAULT_HOME, HomeFolder, Namespace, Output, home_at
 from fedwright_operator.cli.plain import plain_line
-from fedwright_operator.local.home import now
 from fedwright_operator.local.store import Store
+from fedwright_operator.shell.clock import now
 from fedwright_operator.shell.kinds import KINDS, AnyResource, Kind
 
 WATCH_SECONDS = 0.2

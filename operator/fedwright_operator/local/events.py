@@ -6,8 +6,8 @@ from pathlib import Path
 
 from fedwright_crds.base import Line, Strict, Text, Word
 from fedwright_operator.local.files import append_line
-from fedwright_operator.local.home import now, stamp
 from fedwright_operator.reconcile.api import Event
+from fedwright_operator.shell.clock import now, stamp
 from fedwright_operator.shell.kinds import AnyResource
 
 MOST_CHARACTERS = 16000

@@ -6,8 +6,9 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
+
+from fedwright_operator.shell.clock import now
 
 
 class HomeIsDriven(Exception):  # noqa: N818 - a state that is asked for, not a fault
@@ -82,12 +83,3 @@ class Home:
         except (ValueError, KeyError):
             who = "another process"
         return f"{who} drives {self.root}; wait for it, stop it, or use another --home"
-
-
-def now() -> datetime:
-    return datetime.now(UTC)
-
-
-def stamp(instant: datetime) -> str:
-    """RFC 3339 in UTC, as Kubernetes writes times."""
-    return instant.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -14,12 +14,13 @@ from fedwright_operator.local.apply import Applier
 from fedwright_operator.local.artifacts import Artifacts
 from fedwright_operator.local.collect import collect_garbage, remove_stray_federations
 from fedwright_operator.local.events import Events
-from fedwright_operator.local.home import Home, now
+from fedwright_operator.local.home import Home
 from fedwright_operator.local.releases import Releases
 from fedwright_operator.local.scheduler import Execute, Scheduler, Wanted
 from fedwright_operator.local.store import Store
 from fedwright_operator.local.works import Works
 from fedwright_operator.reconcile.api import ReleaseStatus
+from fedwright_operator.shell.clock import now
 from fedwright_operator.shell.kinds import AnyResource
 from fedwright_operator.shell.observe import View
 from fedwright_operator.shell.planning import Planners, Plans

@@ -15,7 +15,8 @@ from threading import Event
 from fedwright_crds.work import BoxKind, Outcome, Reason, Step, Verdict, Work, WorkResult
 from fedwright_operator.local.artifacts import Artifacts
 from fedwright_operator.local.child import Child
-from fedwright_operator.local.home import Home, now, stamp
+from fedwright_operator.local.home import Home
+from fedwright_operator.shell.clock import now, stamp
 
 GRACE_SECONDS = 1.0
 POLL_SECONDS = 0.1

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from threading import Event, Lock
 
 from fedwright_crds.work import Outcome, Work, WorkResult
-from fedwright_operator.local.home import now, stamp
 from fedwright_operator.local.works import AlreadyFinishedError, Works
+from fedwright_operator.shell.clock import now, stamp
 
 MOST_THREADS = 256
 Execute = Callable[[Work, Event], WorkResult]

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from fedwright_crds.meta import Metadata
 from fedwright_operator.local.files import locked, write_whole
-from fedwright_operator.local.home import now, stamp
+from fedwright_operator.shell.clock import now, stamp
 from fedwright_operator.shell.kinds import KINDS, AnyResource, Kind, R, kind_of
 
 Stamp = tuple[int, int, int]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from fedwright_crds.work import Work, WorkResult
 from fedwright_operator.local.files import append_line, write_once, write_whole
-from fedwright_operator.local.home import now
+from fedwright_operator.shell.clock import now
 
 
 class AlreadyFinishedError(Exception):
