@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test replay check bench crds clean
+.PHONY: demo test replay check bench crds images cluster e2e clean
 
 demo: $(READY)
 	$(BIN)/fedwright run examples/digits-noniid.yaml --home demo
@@ -23,12 +23,27 @@ check: $(READY)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m fedwright_crds --check
+	$(BIN)/python -m fedwright_crds --check --folder charts/fedwright/files/crds
+	$(BIN)/python -m images locks --check
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks
 
 crds: $(READY)
 	$(BIN)/python -m fedwright_crds
+	$(BIN)/python -m fedwright_crds --folder charts/fedwright/files/crds
+
+# The operator on a cluster: on the one that KUBECONFIG names, else on one that is started here (tools/with-cluster).
+cluster: $(READY) images
+	tools/with-cluster helm upgrade --install fedwright charts/fedwright --namespace fedwright-system --create-namespace \
+	  --take-ownership --values images/built.yaml --set images.referBy=Tag --wait --timeout 3m
+
+images: $(READY)
+	tools/with-cluster $(BIN)/python -m images build
+
+# The tests that need that cluster.
+e2e: $(READY)
+	tools/with-cluster $(BIN)/python -m pytest -m cluster tests/cluster
 
 # The lock is complete, so nothing is resolved here: --no-deps keeps pip from looking for more.
 $(READY): requirements.lock pyproject.toml

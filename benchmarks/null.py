@@ -3,7 +3,7 @@
 from benchmarks.requests import amended, example, run
 from benchmarks.table import Row
 
-REPETITIONS = 100
+REPETITIONS = 50
 
 
 def measure(repetitions: int = REPETITIONS) -> list[Row]:

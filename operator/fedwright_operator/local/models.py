@@ -12,22 +12,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from threading import Event, Lock
 
-from fedwright_crds.allowance import Allowance, Limits, Role, read_secret, sign
+from fedwright_crds.allowance import read_secret
 from fedwright_crds.candidate import Candidate
 from fedwright_crds.profiles import Profiles, load_profiles
-from fedwright_crds.request import CATALOGUE, FLStrategyRequest
-from fedwright_crds.work import BoxKind, Step, Work
+from fedwright_crds.request import FLStrategyRequest
+from fedwright_crds.work import Step, Work
 from fedwright_operator.local.child import Child
 from fedwright_operator.local.files import write_whole
 from fedwright_operator.local.home import Home
 from fedwright_operator.local.store import Store
+from fedwright_operator.shell.allowances import allowance_for, given, profile_of
 
 GATEWAY = "fedwright_agents.gateway"
 START_SECONDS = 120.0
 GRACE_SECONDS = 5.0
 SECRET_BYTES = 32
-ALLOWED_SECONDS = 60.0
-"""How much longer than its work an allowance lasts."""
 
 
 class NoGatewayError(OSError):
@@ -45,11 +44,11 @@ class Models:
 
     def secrets(self, work: Work, step: Step) -> Mapping[str, bytes]:
         """The address and the allowance, where a language model stands behind the step. Raises NoGatewayError."""
-        profile = step.program[1] if step.box is BoxKind.MIND and len(step.program) > 1 else CATALOGUE
-        if profile == CATALOGUE:
+        if profile_of(step) is None:
             return {}
-        token = sign(self._allowance(work, step, profile), self._secret())
-        return {"gateway.json": json.dumps({"url": self._running(), "token": token}).encode()}
+        request, candidate = self._whose(work)
+        secret = self._secret()  # the gateway reads it when it starts
+        return given(allowance_for(work, step, request, candidate), self._running(), secret)
 
     def close(self) -> None:
         with self._lock:
@@ -58,23 +57,6 @@ class Models:
                 self._child = None
 
     # -- allowances -------------------------------------------------------------------------------
-    def _allowance(self, work: Work, step: Step, profile: str) -> Allowance:
-        request, candidate = self._whose(work)
-        role, budgets = Role(work.kind), request.spec.budgets
-        limits = Limits(tokens=budgets.tokens, money_usd=budgets.money_usd or None, calls=budgets.calls or None)
-        return Allowance(
-            request_uid=request.metadata.uid or "",
-            namespace=request.metadata.namespace,
-            name=request.metadata.name,
-            role=role,
-            profile=profile,
-            work_id=work.id,
-            candidate=candidate,
-            request_limits=limits,
-            role_limits=getattr(request.spec.minds.limits, role),
-            expires_at=int(time.time() + step.wall_seconds + ALLOWED_SECONDS),
-        )
-
     def _whose(self, work: Work) -> tuple[FLStrategyRequest, str | None]:
         """The request that the work is for, and the candidate if it is one's."""
         name, namespace = work.labels["name"], work.labels["namespace"]

@@ -1,0 +1,120 @@
+"""The operator's life: wait for the lease, watch, make passes, and leave in order.
+
+A process that loses its lease ends: what it remembers may be old, and a new one begins from what is.
+"""
+
+import asyncio
+import logging
+import signal
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+import kopf
+import prometheus_client
+
+from fedwright_operator.cluster import handlers, health
+from fedwright_operator.cluster.api import CONFIG_MAP, Api, ApiError, AwayError, configuration
+from fedwright_operator.cluster.artifacts import ClusterArtifacts
+from fedwright_operator.cluster.cache import Cache
+from fedwright_operator.cluster.config import OperatorConfig
+from fedwright_operator.cluster.federation_values import Images
+from fedwright_operator.cluster.helm import Helm
+from fedwright_operator.cluster.labels import PULSE, managed
+from fedwright_operator.cluster.lease import Leadership, NotLeaderError, Seat
+from fedwright_operator.cluster.metrics import Metrics
+from fedwright_operator.cluster.models import secrets_for
+from fedwright_operator.cluster.passes import Passes
+from fedwright_operator.cluster.queues import Queues
+from fedwright_operator.cluster.releases import Releases
+from fedwright_operator.cluster.works import Works
+from fedwright_operator.shell.clock import now, stamp
+from fedwright_operator.shell.planning import PLANNERS
+
+PULSE_SECONDS = 20.0
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Parts:
+    """What one operator is put together from."""
+
+    api: Api
+    cache: Cache
+    metrics: Metrics
+    health: health.Health
+    passes: Passes
+
+
+def run(config: OperatorConfig, seat: Seat, chart: Path) -> int:
+    """The exit status: 0 when told to stop, 1 when the lease was lost. `chart`: of federations."""
+    stopping, lost = threading.Event(), threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    leadership = Leadership(Api(configuration()), seat)
+    parts = _parts(config, Api(configuration(), leadership.fence), chart)
+    server = health.serve(parts.health, config.ports.health)
+    prometheus_client.start_http_server(config.ports.metrics, registry=parts.metrics.registry)
+    parts.health.ready = True
+
+    def lose() -> None:
+        lost.set()
+        stopping.set()
+
+    if leadership.acquire(stopping.is_set, lose):
+        asyncio.run(_lead(config, seat, parts, stopping))
+        leadership.release()
+    server.shutdown()
+    return 1 if lost.is_set() else 0
+
+
+def _parts(config: OperatorConfig, api: Api, chart: Path) -> Parts:
+    cache = Cache()
+    metrics = Metrics(cache, api)
+    artifacts = ClusterArtifacts(api)
+    works = Works(api, cache, artifacts, config.boxes, metrics.finished, secrets_for(config))
+    releases = Releases(api, Helm(chart), Images.of(config.boxes), config.federations)
+    passes = Passes(api, cache, artifacts, works, releases, PLANNERS, config.boxes.pins)
+    return Parts(api, cache, metrics, health.Health(), passes)
+
+
+async def _lead(config: OperatorConfig, seat: Seat, parts: Parts, stopping: threading.Event) -> None:
+    queues = Queues(parts.passes.run, config.threads, parts.metrics.passed)
+    parts.health.slowest_pass = queues.slowest
+    parts.metrics.depth = lambda: queues.depth
+    parts.health.lead()
+    registry, settings = kopf.OperatorRegistry(), kopf.OperatorSettings()
+    handlers.watch(registry, parts.cache, queues.ask, parts.health.beat)
+    handlers.settings_for(settings)
+    namespaces = {*config.namespaces, seat.namespace} if config.namespaces else set()
+    pulse = asyncio.create_task(_pulse(parts.api, seat))
+    try:
+        await kopf.operator(
+            registry=registry,
+            settings=settings,
+            identity=seat.holder,  # type: ignore[arg-type]  # else kopf asks for a user's name, which a pod has not
+            standalone=True,
+            clusterwide=not namespaces,
+            namespaces=sorted(namespaces),
+            stop_flag=stopping,
+        )
+    finally:
+        pulse.cancel()
+        await queues.close()
+
+
+async def _pulse(api: Api, seat: Seat) -> None:
+    """Write what the watches must bring back."""
+    while True:
+        body = {
+            "apiVersion": CONFIG_MAP.api_version,
+            "kind": CONFIG_MAP.kind,
+            "metadata": {"name": f"{seat.name}-pulse", "namespace": seat.namespace, "labels": managed(PULSE)},
+            "data": {"at": stamp(now()), "by": seat.holder},
+        }
+        try:
+            await asyncio.to_thread(api.apply, CONFIG_MAP, body)
+        except (ApiError, AwayError, NotLeaderError) as problem:
+            log.warning("no pulse: %s", problem)
+        await asyncio.sleep(PULSE_SECONDS)
