@@ -18,8 +18,8 @@ SITE = "/opt/site"
 OWN = "/opt/fedwright"
 CODE = "/opt/code"
 LIBRARIES = "/opt/lib"
-_DEVICES = ("null", "zero", "full", "random", "urandom")
-_FOR_THE_NETWORK = (
+DEVICES = ("null", "zero", "full", "random", "urandom")
+FOR_THE_NETWORK = (
     "/etc/resolv.conf",
     "/etc/hosts",
     "/etc/nsswitch.conf",
@@ -86,7 +86,7 @@ def _root(profile: Profile) -> Iterator[tuple[str, ...]]:
         yield "--perms", "0755", "--dir", folder
     if profile.distributions is None:  # some write a cache when they are imported; the cells cannot
         yield "--size", _CACHE_BYTES, "--perms", "0700", "--tmpfs", IMPORT_CACHE
-    for folder in ("site-packages", "dist-packages", "test"):
+    for folder in installed.NOT_OF_THE_LIBRARY:
         if (installed.standard_library() / folder).is_dir():
             yield "--perms", "0555", "--tmpfs", f"{_standard_library()}/{folder}"
             yield "--remount-ro", f"{_standard_library()}/{folder}"
@@ -103,7 +103,7 @@ def _binds(profile: Profile) -> Iterator[tuple[str, str, str]]:
     for library in installed.libraries():
         is_loader = library.name.startswith("ld-")
         yield "--ro-bind", str(library), str(library) if is_loader else f"{LIBRARIES}/{library.name}"
-    for device in _DEVICES:
+    for device in DEVICES:
         yield "--dev-bind", f"/dev/{device}", f"/dev/{device}"
     if profile.distributions is None:
         yield "--ro-bind", str(installed.site_packages()), SITE
@@ -119,5 +119,5 @@ def _binds(profile: Profile) -> Iterator[tuple[str, str, str]]:
     for path in profile.binds:
         yield "--ro-bind", str(path.resolve()), str(path)
     if profile.network:
-        for name in _FOR_THE_NETWORK:
+        for name in FOR_THE_NETWORK:
             yield "--ro-bind-try", str(Path(name).resolve()), name

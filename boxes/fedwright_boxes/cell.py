@@ -20,22 +20,27 @@ from typing import Any, NoReturn
 
 from fedwright_boxes import landlock, limits, parcel, stream, syscalls
 from fedwright_boxes.limits import INODES, SHARED_MEMORY_BYTES
-from fedwright_boxes.protocol import READY, START, Item
+from fedwright_boxes.protocol import READY, START, Enclosure, Item, Sight
 
 STDIN, STDOUT, STDERR, RESULT, CHANNEL, NOTE, PARCEL, GO, PROC = range(9)
 _ABOVE = 64
 _CRASHED = 1
 _NOBODY = 65534
 _SEED = 0
+_FIRST_TO_DIE = "1000"
+"""When memory runs out in a container, its cells go before those who judge them."""
 
 
 @dataclass(frozen=True)
 class Walls:
     """How this zygote's cells are locked in; the same for all of them."""
 
-    sandboxed: bool
+    enclosure: Enclosure
     as_root: bool
     network: bool
+    hostile: bool
+    sight: Sight | None
+    """What is read in a container."""
     filter: bytes
     data_bytes: int
     environment: dict[str, str]
@@ -78,17 +83,19 @@ def _take_descriptors(given: list[int], proc: int, has_channel: bool) -> None:
 def _lock_in(item: Item, walls: Walls) -> parcel.Program:
     syscalls.die_with_parent()
     _reset_process()
-    if walls.sandboxed:
+    if walls.enclosure == Enclosure.NAMESPACES:
         _enter_namespaces(item, walls)
     else:
-        os.setsid()
-    limits.apply(item.limits, walls.data_bytes, walls.sandboxed)
+        _leave_the_zygote(walls)
+    limits.apply(item.limits, walls.data_bytes, own_user=walls.enclosure != Enclosure.NONE)
     os.close(PROC)
     if os.read(GO, 1) != START:
         raise OSError("the keeper is gone")
     os.close(GO)
-    if walls.sandboxed:
+    if walls.enclosure == Enclosure.NAMESPACES:
         _drop_powers(item, walls)
+    elif walls.enclosure == Enclosure.CONTAINER:
+        _shut_in(item, walls)
     program = parcel.unpack(PARCEL, Path(item.root))
     os.chdir(Path(item.root, "scratch"))
     _reset_interpreter(item, walls)
@@ -102,6 +109,15 @@ def _reset_process() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     os.umask(0o022)
+
+
+def _leave_the_zygote(walls: Walls) -> None:
+    """A session of its own, in which orphans stay; and its keeper may see how much memory it has."""
+    os.setsid()
+    syscalls.adopt_orphans()
+    syscalls.set_dumpable(True)
+    if walls.enclosure == Enclosure.CONTAINER:
+        _write_proc("oom_score_adj", _FIRST_TO_DIE)
 
 
 def _enter_namespaces(item: Item, walls: Walls) -> None:
@@ -140,6 +156,16 @@ def _drop_powers(item: Item, walls: Walls) -> None:
     syscalls.drop_capabilities()
     syscalls.forbid_new_privileges()
     landlock.restrict((item.root, "/dev/shm"), ("/dev/null",), walls.network)
+    syscalls.set_seccomp_filter(walls.filter)
+
+
+def _shut_in(item: Item, walls: Walls) -> None:
+    """Without any power: what the container's makers gave is dropped, and what they left open is closed."""
+    if walls.hostile and (walls.as_root or walls.sight is None or not walls.sight.abi):
+        raise OSError("generated code needs a plain user and a kernel with Landlock")
+    syscalls.drop_capabilities()
+    syscalls.forbid_new_privileges()
+    landlock.restrict((item.root,), ("/dev/null",), walls.network, walls.sight)
     syscalls.set_seccomp_filter(walls.filter)
 
 

@@ -124,11 +124,7 @@ class Group:
 
     def out_of_memory(self) -> bool:
         """Whether the kernel has killed for memory here."""
-        events = self._memory / ("memory.oom_control" if self._version == 1 else "memory.events")
-        try:
-            return any(line.startswith("oom_kill ") and line != "oom_kill 0" for line in events.read_text().split("\n"))
-        except OSError:
-            return False
+        return kills(_events(self._version, self._memory)) > 0
 
     def peak_bytes(self) -> int | None:
         try:
@@ -152,6 +148,39 @@ def _remove(folder: Path) -> None:
             return
         except OSError:
             time.sleep(0.002)
+
+
+class KillCount:
+    """Kills for memory in the group that this process is in already, such as a container's: those since it was made."""
+
+    def __init__(self) -> None:
+        try:
+            mounts, own = _mounts(), _own()
+            version = 1 if "memory" in mounts else 2
+            name = "memory" if version == 1 else "unified"
+            self._events: Path | None = _events(version, _below(mounts[name], own[name]))
+        except (OSError, KeyError, ValueError):
+            self._events = None
+        self._before = self._count()
+
+    def _count(self) -> int:
+        return kills(self._events) if self._events else 0
+
+    def out_of_memory(self) -> bool:
+        """False where it cannot be read."""
+        return self._count() > self._before
+
+
+def _events(version: int, group: Path) -> Path:
+    return group / ("memory.oom_control" if version == 1 else "memory.events")
+
+
+def kills(events: Path) -> int:
+    """How many processes the kernel has killed for memory, as a group's file of either version says; 0 if it says nothing."""
+    try:
+        return sum(int(line.split()[1]) for line in events.read_text().splitlines() if line.startswith("oom_kill "))
+    except OSError:
+        return 0
 
 
 def sweep() -> None:

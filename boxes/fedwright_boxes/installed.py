@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
+NOT_OF_THE_LIBRARY = ("site-packages", "dist-packages", "test")
+"""Folders that may lie within the standard library's own."""
 _REQUIRED_NAME = re.compile(r"[A-Za-z0-9._-]+")
 
 _MODULES = (

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from fedwright_boxes import bubblewrap
 from fedwright_boxes.profiles import BASE_ENVIRONMENT, Profile
-from fedwright_boxes.protocol import Item
+from fedwright_boxes.protocol import Enclosure, Item, Sight
 
 START_SECONDS = 180.0
 _ANSWER_SECONDS = 30.0
@@ -29,10 +29,14 @@ class Zygote:
     The kernel ends it with the thread that made it, so that thread is its own and lives as long as it does.
     """
 
-    def __init__(self, profile: Profile, program: Path | None) -> None:
-        """Without `program` (bubblewrap) there are no walls."""
+    def __init__(self, profile: Profile, program: Path | None, sight: Sight | None = None) -> None:
+        """`program` is bubblewrap; `sight` is what cells read where a container stands around all of them.
+
+        With neither there are no walls.
+        """
         self.profile = profile
-        self.sandboxed = program is not None
+        self.enclosure = Enclosure.NAMESPACES if program else Enclosure.CONTAINER if sight else Enclosure.NONE
+        self._sight = sight
         self.inherited_bytes = 0
         """Most of the zygote's own memory that a cell's proportional share can hold."""
         self._program = program
@@ -158,7 +162,8 @@ class Zygote:
     def _greet(self, connection: socket.socket) -> None:
         connection.settimeout(START_SECONDS)
         settings = {
-            "sandboxed": self.sandboxed,
+            "enclosure": self.enclosure,
+            "sight": asdict(self._sight) if self._sight else None,
             "as_root": os.geteuid() == 0,
             "network": self.profile.network,
             "hostile": self.profile.hostile,

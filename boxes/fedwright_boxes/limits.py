@@ -8,6 +8,7 @@ from fedwright_crds.work import MIB
 SCRATCH_BYTES = 64 * MIB
 SHARED_MEMORY_BYTES = 64 * MIB
 INODES = 8192
+UNGROUPED_PROCESSES = 32
 _RLIMIT_SIGPENDING = 11
 
 
@@ -20,6 +21,8 @@ class Limits:
     folder_bytes: int
     """Size of the tmpfs at the root of the box: what is handed in, what is handed on, and scratch."""
     processes: int
+    beside: int = 0
+    """How many others of the same user the kernel counts with them."""
     files: int = 0
     """How many are handed in, beside those that it may make."""
     open_files: int = 256
@@ -28,7 +31,9 @@ class Limits:
 
     def without_group(self) -> "Limits":
         """Memory of sockets shows in no sum over processes: fewer of both where no control group counts it."""
-        return replace(self, processes=min(self.processes, 32), open_files=min(self.open_files, 64), grouped=False)
+        return replace(
+            self, processes=min(self.processes, UNGROUPED_PROCESSES), open_files=min(self.open_files, 64), grouped=False
+        )
 
 
 def apply(limits: Limits, data_bytes: int, own_user: bool) -> None:
@@ -47,7 +52,7 @@ def apply(limits: Limits, data_bytes: int, own_user: bool) -> None:
     if not limits.grouped:
         bounds[resource.RLIMIT_DATA] = data_bytes + 2 * limits.memory_bytes
     if own_user:
-        bounds[resource.RLIMIT_NPROC] = limits.processes
+        bounds[resource.RLIMIT_NPROC] = limits.processes + limits.beside
     for which, wanted in bounds.items():
         hard = resource.getrlimit(which)[1]
         value = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)

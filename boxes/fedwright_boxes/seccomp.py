@@ -40,9 +40,18 @@ DENIED_TO_HOSTILE = {
     # seen by all who see the same file, on the host and in other boxes, and counted for its user
     "flock": 73, "inotify_init": 253, "inotify_init1": 294, "io_setup": 206,
 }  # fmt: skip
+DENIED_BESIDE_OTHERS = {
+    # addresses, by which two cells of one container could meet past their parent: pairs need none
+    "bind": 49, "connect": 42, "listen": 50, "accept": 43, "accept4": 288,
+    # how the launcher, the zygote and other cells run: they have the same user
+    "setpriority": 141, "sched_setparam": 142, "sched_setscheduler": 144, "sched_setaffinity": 203, "ioprio_set": 251,
+    "migrate_pages": 256, "move_pages": 279, "sched_setattr": 314,
+    # notes on a file, which whoever knows its name could read
+    "setxattr": 188, "lsetxattr": 189, "fsetxattr": 190, "setxattrat": 463,
+}  # fmt: skip
 _LOCKS_LEASES_WATCHES = (6, 7, 37, 38, 1024, 1026)
 """Commands of fcntl: F_SETLK, F_SETLKW, F_OFD_SETLK, F_OFD_SETLKW, F_SETLEASE, F_NOTIFY."""
-_CLONE, _CLONE3, _SOCKET, _SOCKETPAIR, _FCNTL = 56, 435, 41, 53, 72
+_CLONE, _CLONE3, _SOCKET, _SOCKETPAIR, _FCNTL, _PRLIMIT = 56, 435, 41, 53, 72, 302
 _CLONE_NEW_ANY = 0x7E020080
 _UNIX, _INET, _INET6, _NETLINK = 1, 2, 10, 16
 
@@ -111,10 +120,25 @@ def _file_commands() -> list[bytes]:
     ]
 
 
-def program(network: bool, hostile: bool) -> bytes:
+def _beside_others() -> list[bytes]:
+    """For a process whose neighbours have its user: no socket that has a name, and no limits of another process."""
+    return [
+        *_denied(DENIED_BESIDE_OTHERS.values()),
+        _instruction(_EQUAL, _SOCKET, if_false=1),
+        _refuse(errno.EACCES),
+        _instruction(_EQUAL, _PRLIMIT, if_false=4),
+        _instruction(_LOAD, _AT_FIRST_ARGUMENT),
+        _instruction(_EQUAL, 0, if_true=1),
+        _refuse(errno.EPERM),
+        _instruction(_LOAD, _AT_NUMBER),
+    ]
+
+
+def program(network: bool, hostile: bool, beside_others: bool = False) -> bytes:
     """The filter as an array of `struct sock_filter`. With `network`, Internet sockets pass as well; what is `hostile`
-    may not even lock a file."""
+    may not even lock a file, and `beside_others` of its user do nothing to them."""
     families = (_UNIX, _INET, _INET6, _NETLINK) if network else (_UNIX,)
     only_hostile = [*_denied(DENIED_TO_HOSTILE.values()), *_file_commands()] if hostile else []
-    denied = [*_denied(DENIED.values()), *only_hostile]
+    neighbours = _beside_others() if hostile and beside_others else []
+    denied = [*_denied(DENIED.values()), *only_hostile, *neighbours]
     return b"".join([*_head(), *denied, *_clone(), *_sockets(families), _instruction(_RETURN, _ALLOW)])

@@ -7,7 +7,7 @@ import contextlib
 import os
 import secrets
 import socket
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from mmap import PAGESIZE
@@ -18,13 +18,16 @@ from fedwright_boxes import limits
 from fedwright_boxes.fleet import SERVER, Switchboard
 from fedwright_boxes.keeper import Zygote, ZygoteError
 from fedwright_boxes.limits import Limits
-from fedwright_boxes.parcel import Program
+from fedwright_boxes.parcel import Content, Program
+from fedwright_boxes.protocol import Enclosure
 from fedwright_boxes.stream import Allowed, Delivery, StreamError, receive
 from fedwright_boxes.watch import Cell, Order, supervise
 from fedwright_crds.base import Digest, digest_of
-from fedwright_crds.work import MIB, BoxKind, Outcome, Reason, Step, Verdict, Work, WorkResult
+from fedwright_crds.work import MIB, BoxKind, Input, Outcome, Reason, Step, Verdict, Work, WorkResult
 
 _PLATFORM_REASONS = {Reason.PLATFORM, Reason.NO_SANDBOX}
+_OTHERS = 16
+"""Threads of the parent and the zygote, in a container where they have the cells' user."""
 
 
 class Artifacts(Protocol):
@@ -49,9 +52,9 @@ class Progress:
     """What the steps of one work have brought so far."""
 
     work: Work
-    inputs: Mapping[str, bytes]
+    inputs: Mapping[str, Content]
     secrets: "Secrets"
-    handovers: dict[str, Mapping[str, bytes]] = field(default_factory=dict)
+    handovers: dict[str, Mapping[str, Content]] = field(default_factory=dict)
     outputs: dict[str, Digest] = field(default_factory=dict)
     verdicts: list[Verdict] = field(default_factory=list)
 
@@ -69,11 +72,11 @@ def run(
     message = ""
     progress = Progress(work, {}, secrets)
     try:
-        progress = Progress(work, _inputs(work, artifacts), secrets)
+        progress = Progress(work, read_inputs(work.inputs, artifacts), secrets)
         for step in work.steps:
             if cancelled():
                 raise WorkError("cancelled")
-            message = _run_step(progress, step, zygote_for(step.box), artifacts, scratch, cancelled)
+            message = run_step(progress, step, zygote_for(step.box), artifacts, scratch, cancelled)
             if message:
                 break
     except (WorkError, ZygoteError) as error:
@@ -104,9 +107,10 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
-def _inputs(work: Work, artifacts: Artifacts) -> dict[str, bytes]:
+def read_inputs(entries: Iterable[Input], artifacts: Artifacts) -> dict[str, bytes]:
+    """By name; raises `WorkError` for what is not there or is not what its digest says."""
     found = {}
-    for entry in work.inputs:
+    for entry in entries:
         try:
             found[entry.name] = artifacts.read(entry.digest)
         except (OSError, KeyError) as error:
@@ -116,7 +120,7 @@ def _inputs(work: Work, artifacts: Artifacts) -> dict[str, bytes]:
     return found
 
 
-def _run_step(
+def run_step(
     progress: Progress, step: Step, zygote: Zygote, artifacts: Artifacts, scratch: Path, cancelled: Callable[[], bool]
 ) -> str:
     """Adds the step's verdict; the answer is why the work ends here, '' if it goes on."""
@@ -176,8 +180,8 @@ class _Team:
 
     def _cell(self, order: Order, channel: socket.socket | None) -> Cell:
         root = None
-        if not self._zygote.sandboxed:
-            root = self._scratch / f"box-{os.getpid()}-{secrets.token_hex(6)}"
+        if self._zygote.enclosure != Enclosure.NAMESPACES:
+            root = self._scratch / f"box-{os.getpid()}-{secrets.token_hex(16)}"  # no other cell can guess it
             root.mkdir(parents=True, mode=0o700)
         return Cell(self._zygote, order, root, channel)
 
@@ -196,10 +200,17 @@ class _Team:
             memory_bytes=step.memory_mib * MIB + size,
             folder_bytes=size + limits.SCRATCH_BYTES + allowed.most_bytes,
             processes=step.processes,
+            beside=self._beside(),
             files=len(files),
             open_files=self._zygote.profile.open_files,
         )
         return Order(program, files, bounds, allowed.most_bytes)
+
+    def _beside(self) -> int:
+        """Where all have one user, the kernel counts what the others may start with what each has."""
+        if self._zygote.enclosure != Enclosure.CONTAINER:
+            return 0
+        return _OTHERS + self._step.fleet * min(self._step.processes, limits.UNGROUPED_PROCESSES)
 
     def delivery(self) -> Delivery:
         return receive(self._cells[0].result.data, self._allowed)
@@ -231,14 +242,14 @@ def _allowed(work: Work, step: Step) -> Allowed:
         raise WorkError(f"step {step.name} writes {error}, which the work does not declare") from error
 
 
-def _files(progress: Progress, step: Step, prefix: str) -> Iterator[tuple[str, bytes]]:
+def _files(progress: Progress, step: Step, prefix: str) -> Iterator[tuple[str, Content]]:
     """Paths in the box, with bytes. A fleet's member sees the files of handovers that begin with `prefix`."""
     for name in step.inputs:
         if name not in progress.inputs:
             raise WorkError(f"step {step.name} names the input {name}, which the work does not have")
         yield f"in/{name}", progress.inputs[name]
-    for name, content in progress.secrets(progress.work, step).items():
-        yield f"secret/{name}", content
+    for name, secret in progress.secrets(progress.work, step).items():
+        yield f"secret/{name}", secret
     for handover in step.reads:
         if handover not in progress.handovers:
             raise WorkError(f"step {step.name} reads the handover {handover}, which no earlier step has written")

@@ -75,17 +75,18 @@ def _files(root: Path, allowed: Allowed) -> Iterator[tuple[str, bytes, int]]:
     for handover in allowed.handovers:
         folder = os.open(root / "to" / handover, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         for name in sorted(os.listdir(folder)):  # noqa: PTH208 (by descriptor: the path may change)
-            yield f"to/{handover}", f"to/{handover}/{name}".encode(), _open_plain(name, folder)
+            yield f"to/{handover}", f"to/{handover}/{name}".encode(), open_plain(name, folder)
         os.close(folder)
     folder = os.open(root / "out", os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     for name in sorted(os.listdir(folder)):  # noqa: PTH208 (by descriptor: the path may change)
         if name not in allowed.outputs:
             raise IrregularFileError(f"out/{name!r} is none of the step's outputs: {', '.join(allowed.outputs)}")
-        yield f"out/{name}", f"out/{name}".encode(), _open_plain(name, folder)
+        yield f"out/{name}", f"out/{name}".encode(), open_plain(name, folder)
     os.close(folder)
 
 
-def _open_plain(name: str, folder: int) -> int:
+def open_plain(name: str, folder: int) -> int:
+    """A descriptor of a file in an open folder; raises `IrregularFileError` for whatever else is there."""
     if not _FILE_NAME.fullmatch(name):
         raise IrregularFileError(f"{name!r}: a file name is 1 to 100 letters, digits, '_', '.', '-'")
     try:

@@ -9,7 +9,6 @@ import fcntl
 import os
 import secrets
 import select
-import shutil
 import signal
 import socket
 import time
@@ -18,11 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from fedwright_boxes import memory, parcel
-from fedwright_boxes.groups import Group
+from fedwright_boxes import folders, memory, parcel
+from fedwright_boxes.groups import Group, KillCount
 from fedwright_boxes.keeper import Zygote, ZygoteError
 from fedwright_boxes.limits import Limits
-from fedwright_boxes.protocol import END, READY, START, Item
+from fedwright_boxes.protocol import END, READY, START, Enclosure, Item
 from fedwright_crds.work import MIB, Reason
 
 _TEXT_KEPT = 4096
@@ -30,10 +29,13 @@ _TEXT_FLOOD = 8 * MIB
 _NOTE_KEPT = 2000
 _TICK_SECONDS = 0.05
 _WATCHDOG_SECONDS = 0.02
+_LOOKED_AT_IN_A_TICK = 4
+"""To look at the memory of a cell takes a millisecond; of many, each is looked at less often."""
 _DYING_SECONDS = 15.0
 _PIPE_BYTES = MIB
 _FIRST_USER = 300_000
 _USERS = 100_000_000
+_BOX = "/box"
 
 
 @dataclass(frozen=True)
@@ -93,9 +95,11 @@ class Cell:
     """From the request to the last byte. Use as a context manager: leaving kills what still lives."""
 
     def __init__(self, zygote: Zygote, order: Order, root: Path | None = None, channel: socket.socket | None = None):
-        """`root` is the folder of a box without walls; `channel` the cell's end of a message channel, closed here."""
+        """`root` is the folder of a box without a root of its own; `channel` the cell's end of a message channel, closed here."""
         limits = order.limits
-        self._group = Group.make(limits.memory_bytes, limits.processes + 8)
+        contained = zygote.enclosure == Enclosure.CONTAINER
+        self._group = None if contained else Group.make(limits.memory_bytes, limits.processes + 8)
+        self._kills = KillCount() if contained else None
         self._limits = limits if self._group else limits.without_group()
         self._root = root
         self._why: Reason | None = None
@@ -123,7 +127,7 @@ class Cell:
         if self._handle is not None:
             os.close(self._handle)
         if self._root:
-            shutil.rmtree(self._root, ignore_errors=True)
+            folders.remove(self._root)
         if self._group:
             self._group.close()
 
@@ -155,7 +159,7 @@ class Cell:
 
     def _item(self, hostile: bool, has_channel: bool, groups: int) -> Item:
         user = _FIRST_USER + secrets.randbelow(_USERS) if hostile else os.getuid()
-        return Item(self._limits, str(self._root or "/box"), user, has_channel, groups)
+        return Item(self._limits, str(self._root or _BOX), user, has_channel, groups)
 
     @property
     def alive(self) -> bool:
@@ -205,12 +209,18 @@ class Cell:
             return
         if now - self._started > self._limits.wall_seconds:
             self.kill(Reason.DEADLINE_EXCEEDED)
-        if self._group and self._group.out_of_memory():
+        if self._out_of_memory():
             self.kill(Reason.OUT_OF_MEMORY)
-        if not self._group and not self._why:
+        if (
+            not self._group and not self._why and self._note.data
+        ):  # before its note it is ours, and may look like the zygote
             self._weigh()
         if now > self._dies_by:
             self._ended.open = False
+
+    def _out_of_memory(self) -> bool:
+        counter = self._group or self._kills
+        return counter is not None and counter.out_of_memory()
 
     def _weigh(self) -> None:
         used = memory.tree_bytes(self._process)
@@ -230,7 +240,7 @@ class Cell:
     @property
     def reason(self) -> Reason:
         """Of a cell that has ended; whether its result is whole is not looked at."""
-        if self._group and self._group.out_of_memory():
+        if self._out_of_memory():
             return Reason.OUT_OF_MEMORY
         if self._why:
             return self._why
@@ -252,11 +262,11 @@ class Cell:
 
     @property
     def printed(self) -> str:
-        """The end of what it printed, as printable ASCII."""
-        text = bytes(self.text.data[-_TEXT_KEPT:]).decode("ascii", "replace")
-        return "".join(
-            letter if letter.isprintable() or letter in "\n\t" else "?" for letter in text.replace("\ufffd", "?")
-        )
+        """The end of what it printed, as printable ASCII; a box has one name, wherever it is."""
+        text = bytes(self.text.data).decode("ascii", "replace").replace("\ufffd", "?")
+        if self._root:
+            text = text.replace(str(self._root), _BOX)
+        return "".join(letter if letter.isprintable() or letter in "\n\t" else "?" for letter in text[-_TEXT_KEPT:])
 
     @property
     def wall_seconds(self) -> float:
@@ -293,9 +303,9 @@ def supervise(cells: Sequence[Cell], cancelled: Callable[[], bool], exchange: Ex
                 cell.read()
         now = time.monotonic()
         if now >= next_look:
-            next_look = now + tick
             for cell in cells:
                 cell.check(now)
+            next_look = now + tick * max(1.0, len(cells) / _LOOKED_AT_IN_A_TICK)
         culprit = culprit or next((cell for cell in cells if cell.failed), None)
         if culprit or cancelled():
             for cell in cells:

@@ -1,9 +1,9 @@
-"""The zygote: imports once, then forks a cell for each request. Started inside bubblewrap, it has one thread, runs
-nothing that is not ours, and reads no item: it passes descriptors on.
+"""The zygote: imports once, then forks a cell for each request. Started inside bubblewrap or a container, it has one
+thread, runs nothing that is not ours, and reads no item: it passes descriptors on.
 
 Bubblewrap is the outer wall (a read-only root that holds an allow-list, no network, no environment); each cell puts
 itself behind an inner one (`cell`). The zygote is not the first process of its PID namespace, while each cell is:
-libraries notice a fork by a changed getpid().
+libraries notice a fork by a changed getpid(). In a container there is one PID namespace for all.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ from typing import Any
 from fedwright_boxes import hugepages, seccomp, syscalls, warmup
 from fedwright_boxes.cell import Walls, live
 from fedwright_boxes.limits import Limits
-from fedwright_boxes.protocol import END, MESSAGE_BYTES, Item
+from fedwright_boxes.protocol import END, MESSAGE_BYTES, Enclosure, Item, Sight
 
 _MOST_DESCRIPTORS = 16
 
@@ -29,7 +29,7 @@ def main(connection: int, proc: int) -> None:
     """Serve until the keeper hangs up. `proc` is the host's /proc, so that none has to exist inside."""
     keeper = socket.socket(fileno=connection)
     settings = json.loads(keeper.recv(MESSAGE_BYTES))
-    if not settings["sandboxed"]:
+    if settings["enclosure"] != Enclosure.NAMESPACES:
         syscalls.die_with_parent()
     syscalls.set_dumpable(False)
     os.environ.update(settings["environment"])
@@ -46,16 +46,19 @@ def main(connection: int, proc: int) -> None:
 
 
 def _walls(settings: dict[str, Any], proc: int) -> Walls:
-    if settings["sandboxed"] and platform.machine() != "x86_64":
+    enclosure = Enclosure(settings["enclosure"])
+    if enclosure != Enclosure.NONE and platform.machine() != "x86_64":
         raise SystemExit(f"the system call filter is written for x86_64, this is {platform.machine()}")
     statm = os.open("self/statm", os.O_RDONLY, dir_fd=proc)
     data_pages = int(os.read(statm, 256).split()[5])
     os.close(statm)
     return Walls(
-        sandboxed=settings["sandboxed"],
+        enclosure=enclosure,
         as_root=settings["as_root"],
         network=settings["network"],
-        filter=seccomp.program(settings["network"], settings["hostile"]),
+        hostile=settings["hostile"],
+        sight=Sight(**settings["sight"]) if settings["sight"] else None,
+        filter=seccomp.program(settings["network"], settings["hostile"], enclosure == Enclosure.CONTAINER),
         data_bytes=data_pages * os.sysconf("SC_PAGE_SIZE"),
         environment=settings["environment"],
     )
@@ -101,12 +104,13 @@ class _Server:
     def _fork(self, message: bytes, given: list[int]) -> int:
         request = json.loads(message)
         item = Item(Limits(**request.pop("limits")), **request)
-        if self._walls.sandboxed:
+        apart = self._walls.enclosure == Enclosure.NAMESPACES
+        if apart:
             syscalls.unshare(syscalls.NEWPID)
         process = os.fork()
         if process == 0:
             live(item, self._walls, given, self._proc)
-        if self._walls.sandboxed:
+        if apart:
             syscalls.enter_namespace(self._own_namespace, syscalls.NEWPID)  # the next unshare is EINVAL otherwise
         return process
 

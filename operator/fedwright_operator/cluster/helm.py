@@ -99,3 +99,5 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run(work)
     except Error as problem:
         raise HelmError(str(problem).strip()[:LONGEST_MESSAGE] or type(problem).__name__) from problem
+    except (KeyError, ValueError) as problem:  # pyhelm3 reads what helm prints and takes it for granted
+        raise HelmError(f"helm's answer is not understood: {problem!r}") from problem

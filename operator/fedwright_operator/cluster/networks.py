@@ -1,6 +1,7 @@
 """What boxes may reach, as NetworkPolicies of a namespace: nothing, unless one of these says otherwise.
 
-Pure. Policies add up: the first closes every box, both ways; each other opens one way for the pods with its label.
+Pure. Policies add up: the first closes every box, both ways; the other opens one way for minds behind a model. The way of a
+Platform box to its federation is opened by that federation's chart, to the pods with its label.
 """
 
 from typing import Any
@@ -25,16 +26,6 @@ def policies(namespace: str, networks: Networks) -> tuple[Json, ...]:
     gateway = {"to": [_peer(networks.gateway)], "ports": [_tcp(networks.gateway.port)]}
     asking = {names.NETWORK: Network.MODEL.value}
     return closed, _policy(namespace, _MODEL, asking, ["Egress"], egress=[_dns(networks), gateway])
-
-
-def federation_policy(
-    namespace: str, federation: str, networks: Networks, superlink: Peer, ports: tuple[int, ...]
-) -> Json:
-    """For the Platform boxes of one federation, which reach the Control port of its SuperLink and DNS."""
-    value = names.label_value(federation)
-    talking = {names.NETWORK: Network.FEDERATION.value, names.FEDERATION: value}
-    control = {"to": [_peer(superlink)], "ports": [_tcp(port) for port in ports]}
-    return _policy(namespace, f"{_CLOSED}-{value}", talking, ["Egress"], egress=[_dns(networks), control])
 
 
 def _policy(namespace: str, name: str, labels: Json, types: list[str], **rules: list[Json]) -> Json:

@@ -5,6 +5,7 @@ A process that loses its lease ends: what it remembers may be old, and a new one
 
 import asyncio
 import logging
+import os
 import signal
 import threading
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from fedwright_operator.cluster.models import secrets_for
 from fedwright_operator.cluster.passes import Passes
 from fedwright_operator.cluster.queues import Queues
 from fedwright_operator.cluster.releases import Releases
+from fedwright_operator.cluster.settings import BoxSettings
 from fedwright_operator.cluster.works import Works
 from fedwright_operator.shell.clock import now, stamp
 from fedwright_operator.shell.planning import PLANNERS
@@ -70,13 +72,21 @@ def run(config: OperatorConfig, seat: Seat, chart: Path) -> int:
 
 
 def _parts(config: OperatorConfig, api: Api, chart: Path) -> Parts:
-    cache = Cache()
+    cache, boxes = Cache(), _probing(config.boxes)
     metrics = Metrics(cache, api)
     artifacts = ClusterArtifacts(api)
-    works = Works(api, cache, artifacts, config.boxes, metrics.finished, secrets_for(config))
+    works = Works(api, cache, artifacts, boxes, metrics.finished, secrets_for(config))
     releases = Releases(api, Helm(chart), Images.of(config.boxes), config.federations)
     passes = Passes(api, cache, artifacts, works, releases, PLANNERS, config.boxes.pins)
     return Parts(api, cache, metrics, health.Health(), passes)
+
+
+def _probing(boxes: BoxSettings) -> BoxSettings:
+    """Where the administrator names nothing that closed boxes must not reach, it is the API server."""
+    server = os.environ.get("KUBERNETES_SERVICE_HOST"), os.environ.get("KUBERNETES_SERVICE_PORT")
+    if boxes.probes or not all(server):
+        return boxes
+    return boxes.model_copy(update={"probes": (f"{server[0]}:{server[1]}",)})
 
 
 async def _lead(config: OperatorConfig, seat: Seat, parts: Parts, stopping: threading.Event) -> None:
@@ -100,6 +110,7 @@ async def _lead(config: OperatorConfig, seat: Seat, parts: Parts, stopping: thre
             stop_flag=stopping,
         )
     finally:
+        stopping.set()  # kopf heeds signals itself, and waits for this flag in a thread that has to end
         pulse.cancel()
         await queues.close()
 

@@ -25,7 +25,7 @@ from fedwright_operator.cluster.api import (
 from fedwright_operator.cluster.artifacts import ClusterArtifacts
 from fedwright_operator.cluster.cache import Cache
 from fedwright_operator.cluster.federation_values import control_secret
-from fedwright_operator.cluster.fit import UnfitWorkError
+from fedwright_operator.cluster.fit import Network, UnfitWorkError
 from fedwright_operator.cluster.labels import WORK
 from fedwright_operator.cluster.ours import owner
 from fedwright_operator.cluster.pods import time_of
@@ -184,9 +184,13 @@ class Works:
             )
 
     def _remove(self, job: Json) -> None:
-        """With its pods; the ConfigMap of the work goes with the root."""
+        """With its pods and what was told them. All are of one name."""
         metadata = job["metadata"]
-        self._api.delete(JOB, metadata["namespace"], metadata["name"], metadata["uid"])
+        namespace, name = metadata["namespace"], metadata["name"]
+        if metadata["labels"][names.NETWORK] == Network.MODEL:
+            self._api.delete(SECRET, namespace, name)
+        self._api.delete(CONFIG_MAP, namespace, name)
+        self._api.delete(JOB, namespace, name, metadata["uid"])
         self._cache.drop(job)
 
     # -- looking ----------------------------------------------------------------------------------

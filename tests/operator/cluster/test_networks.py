@@ -5,16 +5,16 @@ from typing import Any
 from some_works import a_deployment, a_judging, a_mind
 
 from fedwright_crds.work import BoxKind, Work
+from fedwright_operator.cluster import names
 from fedwright_operator.cluster.jobs import Given, Whose, manifests
-from fedwright_operator.cluster.networks import federation_policy, policies
-from fedwright_operator.cluster.settings import BoxSettings, Gateway, Image, Networks, Peer
+from fedwright_operator.cluster.networks import policies
+from fedwright_operator.cluster.settings import BoxSettings, Gateway, Image, Networks
 
 NETWORKS = Networks(
     gateway=Gateway(
         namespace_labels={"kubernetes.io/metadata.name": "fedwright"}, pod_labels={"component": "gateway"}, port=8000
     )
 )
-SUPERLINK = Peer(pod_labels={"component": "superlink", "instance": "hospital"})
 DNS = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}}} | {
     "podSelector": {"matchLabels": {"k8s-app": "kube-dns"}}
 }
@@ -33,11 +33,11 @@ def labels_of(work: Work) -> dict[str, str]:
 def ways_out(work: Work) -> list[tuple[dict[str, Any], int]]:
     """Peers and ports to which the work's pod may open a connection; both ways must be closed by default."""
     labels = labels_of(work)
-    all_policies = [
-        *policies("default", NETWORKS),
-        federation_policy("default", "hospital", NETWORKS, SUPERLINK, (8001,)),
+    found = [
+        one["spec"]
+        for one in policies("default", NETWORKS)
+        if one["spec"]["podSelector"]["matchLabels"].items() <= labels.items()
     ]
-    found = [one["spec"] for one in all_policies if one["spec"]["podSelector"]["matchLabels"].items() <= labels.items()]
     assert {"Ingress", "Egress"} <= {kind for one in found for kind in one["policyTypes"]}
     assert not any(one.get("ingress") for one in found)
     return [
@@ -65,19 +65,15 @@ def test_a_mind_behind_a_model_reaches_dns_and_the_gateway() -> None:
     assert ways_out(a_mind("fast")) == [(DNS, 53), (DNS, 53), (gateway, 8000)]
 
 
-def test_a_platform_box_reaches_dns_and_the_control_port_of_its_own_federation() -> None:
-    control = {"podSelector": {"matchLabels": SUPERLINK.pod_labels}}
-    assert ways_out(a_deployment("hospital")) == [(DNS, 53), (DNS, 53), (control, 8001)]
-    assert ways_out(a_deployment("bank")) == []
+def test_a_platform_box_reaches_nothing_until_its_federation_opens_a_way_for_its_label() -> None:
+    assert ways_out(a_deployment("hospital")) == []
+    labels = labels_of(a_deployment("hospital"))
+    assert (labels[names.NETWORK], labels[names.FEDERATION]) == ("federation", "hospital")
 
 
 def test_federations_whose_names_are_too_long_for_a_label_are_told_apart() -> None:
-    long, other = "h" * 190 + ".a", "h" * 190 + ".b"
-    policy = federation_policy("default", long, NETWORKS, SUPERLINK, (8001,))
-    chosen = policy["spec"]["podSelector"]["matchLabels"]
-    assert chosen.items() <= labels_of(a_deployment(long)).items()
-    assert not chosen.items() <= labels_of(a_deployment(other)).items()
-    assert all(len(value) <= 63 for value in chosen.values()) and len(policy["metadata"]["name"]) <= 253
+    one, other = (labels_of(a_deployment("h" * 190 + end))[names.FEDERATION] for end in (".a", ".b"))
+    assert one != other and len(one) <= 63
 
 
 def test_without_a_gateway_no_way_to_one_is_opened() -> None:
