@@ -32,6 +32,7 @@ ROWS = (
     ".rda",
     ".dat.gz",
 )
+HELM = "/usr/local/bin/helm"
 NOT_OF_THE_IMAGE = ("/proc", "/sys", "/dev", "/box")
 
 
@@ -47,8 +48,9 @@ def main(asked: dict[str, list[str]]) -> None:
         "rows": [path for path in files if path.endswith(ROWS)],
         "data": [path for path in files if known and _digest(path) in known],
         "uncompiled": [
-            path for path in files if path.startswith("/opt/") and path.endswith(".py") and not _compiled(path)
+            path for path in files if "/lib/python3.11/" in path and path.endswith(".py") and not _compiled(path)
         ],
+        "bytes": sum(os.lstat(path).st_size for path in files if path != HELM),
         "open": [path for path in (*_folders(), *files) if _open(os.lstat(path).st_mode)],
         "torch": _modules("torch"),
         "failed": [failure for pattern in asked["programs"] for failure in _failures(pattern)],

@@ -117,6 +117,7 @@ def test_every_program_that_a_work_names_belongs_to_the_image_of_its_box() -> No
         works.package_work(document, code, images),
         works.deploy_work(document, code, "fleet", images, 60.0),
         works.report_work(document, images),
+        works.learn_work(document, images),
         inspect_work(document, images),
         decide_work(document, images),
     ]

@@ -3,11 +3,12 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
-from fedwright_federation.algorithm.tree import Arrays
+if TYPE_CHECKING:  # whoever packages needs no torch
+    from fedwright_federation.algorithm.tree import Arrays
 
 
 def write_whole(path: Path, content: bytes, *, private: bool = False) -> None:
@@ -15,12 +16,12 @@ def write_whole(path: Path, content: bytes, *, private: bool = False) -> None:
     _replace(path, lambda file: file.write(content), 0o600 if private else 0o644)
 
 
-def write_arrays(path: Path, arrays: Arrays) -> None:
+def write_arrays(path: Path, arrays: "Arrays") -> None:
     """An .npz without pickles; equal arrays give equal bytes."""
     _replace(path, lambda file: np.savez(file, allow_pickle=False, **arrays), 0o644)
 
 
-def read_arrays(path: Path) -> Arrays:
+def read_arrays(path: Path) -> "Arrays":
     with (
         path.open("rb") as file,
         np.load(file, allow_pickle=False) as arrays,
