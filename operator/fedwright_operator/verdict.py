@@ -10,6 +10,7 @@ from fedwright_crds.candidate import Candidate
 from fedwright_crds.documents import Comparison, Decision
 from fedwright_crds.meta import Condition
 from fedwright_crds.request import FLStrategyRequest, RequestPhase
+from fedwright_operator.costs import Charged, with_roles
 
 SHARES = {"Accuracy", "WorstTenthAccuracy", "WorstHeadAccuracy", "AverageAccuracy", "MembershipTpr"}
 UNITS = {
@@ -64,6 +65,7 @@ def document(
     candidates: Sequence[Candidate],
     *,
     judged_on: str,
+    charged: Charged,
     seconds: float,
     peak_memory_mib: float,
 ) -> dict[str, Any]:
@@ -81,7 +83,7 @@ def document(
         "againstCatalogue": _figures(decision.against_catalogue) if decision and decision.against_catalogue else None,
         "constraints": constraints,
         "judgedOn": judged_on,
-        "spent": request.status.spent.to_wire(),
+        "spent": with_roles(request.status.spent, charged),
         "seconds": round(seconds, 1),
         "peakMemoryMiB": round(peak_memory_mib, 1),
         "verdict": last_line(request, decision, candidates),

@@ -22,5 +22,10 @@ def test_a_request_goes_all_the_way_to_a_model_from_a_real_federation(tmp_path: 
     with np.load(home / "model.npz", allow_pickle=False) as model:
         assert all(np.isfinite(model[key]).all() for key in model.files)
     assert "<svg" in (home / "report.html").read_text()
+    assert answer["spent"]["roles"] == [] and "No model was asked" in (home / "report.html").read_text()
+    taught = [json.loads(line) for line in (home / "knowledge" / "lessons.jsonl").read_text().splitlines()]
+    assert [one["request"] for one in taught] == ["small"] * len(taught)
+    assert {"fedavg", answer["winner"]["method"]} <= {one["method"] for one in taught}
+    assert [one["method"] for one in taught if one["verdict"] == "Won"] == [answer["winner"]["method"]]
     assert (home / "code" / answer["winner"]["candidate"] / "strategy.py").exists()
     assert processes_about(home) == []

@@ -53,6 +53,13 @@ def test_models_write_what_wins_and_a_recording_does_it_again(
     answer = result(home)
     assert answer["winner"]["title"] == "Own control variates"
     assert 0 < answer["spent"]["tokens"] <= 400_000
+    roles = {one["role"]: one for one in answer["spent"]["roles"]}
+    assert {"plan", "code", "debug", "reflect", "review"} == roles.keys()
+    assert answer["spent"]["tokens"] == sum(one["tokens"] for one in roles.values())
+    assert answer["spent"]["calls"] == len(provider.received)
+    report = (home / "report.html").read_text()
+    assert "Models, by role" in report and "Debugger" in report
+    assert (home / "knowledge" / "lessons.jsonl").exists()
     assert json.loads((home / "deployment" / "metrics.json").read_text())["rounds"]
     assert len(provider.received) > 5
     assert all(

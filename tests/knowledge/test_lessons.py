@@ -5,6 +5,7 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
 import pytest
+from findings import findings
 from pydantic import ValidationError
 
 from fedwright_agents.knowledge.entries import Kind
@@ -15,7 +16,9 @@ from fedwright_agents.knowledge.lessons import (
     Verdict,
     add_lessons,
     lessons_of,
+    lessons_of_report,
     read_lessons,
+    usable_lessons,
 )
 from fedwright_agents.knowledge.search import open_knowledge
 from fedwright_agents.knowledge.shipped import shipped_entries
@@ -129,6 +132,22 @@ def test_no_word_of_a_person_a_model_or_a_candidate_is_in_a_lesson(spec, facts):
     assert not [word for word in ("gnore", "approve", "Obey") if word in entry.whole]
 
 
+def test_a_rejected_one_names_the_check_and_no_sentence_that_looks_like_one(spec, facts):
+    ends = ["Determinism: two runs differ", f"{EVIL}: Determinism", "CannotMend", ""]
+    outcomes = [outcome(f"a{n}", "moon", None, phase="Rejected", reason=end) for n, end in enumerate(ends)]
+    assert [one.failed_check for one in lessons_of("r", spec, facts, ModelSpec(), outcomes)] == [
+        "Determinism", None, None, None
+    ]  # fmt: skip
+
+
+def test_a_report_teaches_what_it_tells():
+    found = lessons_of_report(findings())
+    by_method = {one.method: one for one in found}
+    assert [one.verdict for one in found].count(Verdict.WON) == 1
+    assert by_method["fedavgm"].verdict is Verdict.FAILED
+    assert by_method["fedavg"].baseline == by_method["fedavg"].value == 0.902
+
+
 # -- bounds -----------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     "wrong",
@@ -229,6 +248,33 @@ def test_a_file_that_cannot_be_written_is_told(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(LessonsError, match="cannot be written"):
         add_lessons(tmp_path / "file" / "lessons.jsonl", [lesson()])
+
+
+def test_a_lesson_that_this_version_cannot_read_keeps_nobody_from_the_others(tmp_path):
+    file = tmp_path / "lessons.jsonl"
+    gone = json.dumps({**WIRE, "method": "of-another-version"})
+    file.write_text("\n".join([json.dumps(WIRE), gone, "", "{", json.dumps({**WIRE, "clients": 30})]))
+    assert usable_lessons(file) == (lesson(), lesson(clients=30))
+    assert usable_lessons(tmp_path / "none") == ()
+
+
+def test_only_the_newest_lessons_are_searched_beside_a_snapshot(tmp_path, monkeypatch):
+    monkeypatch.setattr("fedwright_agents.knowledge.lessons.MOST_SEARCHED", 2)
+    file = tmp_path / "lessons.jsonl"
+    add_lessons(file, [lesson(clients=n) for n in (2, 3, 4)])
+    assert [one.clients for one in usable_lessons(file)] == [3, 4]
+
+
+def test_lessons_are_found_beside_the_shipped_snapshot_and_what_it_has_keeps_its_vectors(model):
+    shipped = read(SHIPPED, model.identity)
+    base = open_knowledge(SHIPPED, model, further=[lesson().entry, shipped.entries[0]])
+    assert len(base.snapshot.entries) == len(shipped.entries) + 1
+    assert base.snapshot.digest != shipped.digest
+    vectors = dict(zip(base.snapshot.passages, base.snapshot.vectors, strict=True))
+    for passage, vector in zip(shipped.passages[:20], shipped.vectors, strict=False):
+        assert (vectors[passage] == vector).all()
+    found = base.search("which earlier attempt succeeded on handwritten digits?", 1, kinds=[Kind.LESSON])
+    assert [one.id for one in found] == [lesson().id]
 
 
 def test_what_was_learned_is_found(model, tmp_path):

@@ -121,6 +121,14 @@ def test_fedwright_kb_goes_the_whole_way(lessons, tmp_path, capfd):
     assert [one["source"] for one in json.loads(capfd.readouterr().out)] == ["request digits"]
 
 
+def test_fedwright_kb_search_finds_lessons_that_no_snapshot_has(lessons, tmp_path, capfd):
+    home = ["--home", str(tmp_path / "home")]
+    assert fedwright(["kb", "add", lessons, *home]) == 0
+    capfd.readouterr()
+    assert fedwright(["kb", "search", "what was tried", "--kind", "Lesson", "-o", "json", *home]) == 0
+    assert [one["source"] for one in json.loads(capfd.readouterr().out)] == ["request digits"]
+
+
 def test_fedwright_kb_search_needs_no_home(tmp_path, capfd):
     asked = [
         "kb",

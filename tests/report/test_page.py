@@ -261,3 +261,27 @@ def test_the_program_reads_its_box_and_writes_one_page(
     assert main([]) == 0
     assert [file.name for file in (tmp_path / "out").iterdir()] == ["report.html"]
     assert (tmp_path / "out/report.html").read_text() == whole
+
+
+# -- what it cost -----------------------------------------------------------------------------------------------------
+def test_a_search_by_the_catalogue_says_that_no_model_was_asked(whole: str) -> None:
+    text = Reading(whole).text
+    assert "No model was asked" in text and "Models, by role" not in text
+
+
+def test_a_search_with_models_says_what_each_role_cost() -> None:
+    minds = {"planner": "fast", "coder": "slow", "reviewers": ["fast", "catalogue"]}
+    roles = [
+        {"role": "plan", "calls": 1, "tokens": 1200, "moneyUsd": 0.0125, "seconds": 4.5},
+        {"role": "review", "calls": 2, "tokens": 300, "moneyUsd": 0.0, "seconds": 1.5},
+    ]
+    asked = {**spec(), "minds": minds, "budgets": {"tokens": 6000}}
+    costly = findings(spec=asked, spent={"works": 4, "tokens": 1500, "calls": 3, "moneyUsd": 0.0125, "roles": roles})
+    text = " ".join(Reading(page(costly).replace("</t", " </t")).text.split())
+    assert "with the model profiles fast, slow" in text
+    assert "Planner fast 1 1,200 0.0125 4.5" in text
+    assert "Coder slow - - - -" in text, "it was never asked"
+    assert "Debugger catalogue - - - -" in text
+    assert "Reviewers fast, catalogue 2 300 0 1.5" in text
+    assert "All 3 1,500 0.0125 6" in text
+    assert "Model tokens 1,500 6,000 25%" in text

@@ -12,7 +12,14 @@ from pydantic import ValidationError
 
 from fedwright_agents.knowledge.embedding import Embedder, EmbeddingError, Hosted
 from fedwright_agents.knowledge.entries import Facets, Kind
-from fedwright_agents.knowledge.lessons import Lesson, LessonsError, add_lessons, lesson_from, read_lessons
+from fedwright_agents.knowledge.lessons import (
+    Lesson,
+    LessonsError,
+    add_lessons,
+    lesson_from,
+    read_lessons,
+    usable_lessons,
+)
 from fedwright_agents.knowledge.snapshot import SHIPPED, Snapshot, SnapshotError, build, read
 
 BAD_INPUT = 2
@@ -70,7 +77,10 @@ def _search(given: argparse.Namespace) -> None:
     from fedwright_agents.knowledge.search import Mode, open_knowledge
 
     facets = _facets(given)
-    base = open_knowledge(given.snapshot or SHIPPED, _embedder(given), given.qdrant_url)
+    lessons = usable_lessons(given.lessons) if given.lessons else ()
+    base = open_knowledge(
+        given.snapshot or SHIPPED, _embedder(given), given.qdrant_url, [lesson.entry for lesson in lessons]
+    )
     found = base.search(
         " ".join(given.query), given.limit, [Kind(kind) for kind in given.kind], facets, Mode(given.mode)
     )
@@ -162,6 +172,7 @@ def _parser() -> argparse.ArgumentParser:
     one = commands.add_parser("search", parents=[model], help="find entries", epilog=EXAMPLES, formatter_class=shape)
     one.add_argument("query", nargs="+", help="what you look for, in your words")
     one.add_argument("--snapshot", type=Path, metavar="FOLDER", help="the one that ships with the package if left out")
+    one.add_argument("--lessons", type=Path, metavar="FILE", help="lessons to search beside it")
     one.add_argument("--limit", "-k", type=int, default=5, help="how many, 5 if left out")
     one.add_argument(
         "--kind", action="append", default=[], choices=[str(kind) for kind in Kind], help="may be repeated"

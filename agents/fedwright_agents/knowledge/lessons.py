@@ -6,6 +6,7 @@ its words are this module's own, so that nothing can be planted in a later promp
 
 import fcntl
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import IO, Annotated, Self
@@ -16,17 +17,27 @@ from fedwright_agents.knowledge.entries import Entry, Facets, Kind
 from fedwright_agents.knowledge.shipped import families_for, words
 from fedwright_crds.base import Name, Strict, Word, canonical, digest_of
 from fedwright_crds.candidate import CandidatePhase
-from fedwright_crds.documents import CandidateOutcome, DataFacts
+from fedwright_crds.documents import CandidateOutcome, DataFacts, ReportInput
 from fedwright_crds.request import RequestSpec
 from fedwright_crds.task import Architecture, DataSource, Metric, ModelSpec, PartitionKind, Scope
 from fedwright_federation.catalogue import Circumstance, catalogue, circumstances
 
 GREATEST = 16 * 1024 * 1024
 """Bytes of a lessons file."""
+MOST_SEARCHED = 500
+"""Lessons beside a snapshot: each has to be embedded before the search."""
 NOISE = 0.01
 """Differences to FedAvg up to this are none: absolute for shares, relative for other metrics."""
 SHARES = frozenset(
-    {Metric.ACCURACY, Metric.WORST_TENTH_ACCURACY, Metric.AVERAGE_ACCURACY, Metric.FORGETTING, Metric.MEMBERSHIP_AUC}
+    {
+        Metric.ACCURACY,
+        Metric.WORST_TENTH_ACCURACY,
+        Metric.WORST_HEAD_ACCURACY,
+        Metric.AVERAGE_ACCURACY,
+        Metric.FORGETTING,
+        Metric.MEMBERSHIP_AUC,
+        Metric.MEMBERSHIP_TPR,
+    }
 )
 SLOTS = frozenset({"selection", *(part.slot for part in catalogue().parts.values())})
 CHECKS = frozenset(
@@ -168,6 +179,13 @@ def lessons_of(
     )
 
 
+def lessons_of_report(report: ReportInput) -> tuple[Lesson, ...]:
+    """Of a request's findings, as its report tells them."""
+    outcomes = [one.outcome for one in report.candidates]
+    winner = report.decision.winner if report.decision else None
+    return lessons_of(report.request, report.spec, report.facts, report.plan.model, outcomes, winner)
+
+
 def _lesson(
     request: str,
     spec: RequestSpec,
@@ -197,7 +215,14 @@ def _lesson(
         verdict=Verdict.WON if one.name == winner else _verdict(objective.metric, one.score, baseline),
         value=one.score,
         baseline=baseline,
+        failed_check=_failed_check(one),
     )
+
+
+def _failed_check(one: CandidateOutcome) -> str | None:
+    """The check that its end names first; anything else there is somebody's sentence."""
+    named = one.reason.partition(":")[0]
+    return named if one.phase == CandidatePhase.REJECTED and named in CHECKS else None
 
 
 def _verdict(metric: Metric, value: float | None, baseline: float | None) -> Verdict:
@@ -236,15 +261,31 @@ def _drop_half_line(file: IO[bytes]) -> None:
 
 def read_lessons(path: Path) -> tuple[Lesson, ...]:
     """All lessons of a file, one JSON object a line; none where there is no file. Raises LessonsError."""
+    lines = enumerate(_lines(path), start=1)
+    return tuple(lesson_from(line, f"{path}:{number}") for number, line in lines if line.strip())
+
+
+def _lines(path: Path) -> list[str]:
     try:
         if not path.exists():
-            return ()
+            return []
         if path.stat().st_size > GREATEST:
             raise LessonsError(f"{path} has more than {GREATEST} bytes; keep the lessons that matter")
-        lines = path.read_text(encoding="utf-8").splitlines()
+        return path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise LessonsError(f"{path} cannot be read ({error}); give JSON lines in UTF-8") from error
-    return tuple(lesson_from(line, f"{path}:{number}") for number, line in enumerate(lines, start=1) if line.strip())
+
+
+def usable_lessons(path: Path) -> tuple[Lesson, ...]:
+    """The last of a file, as many as are searched, less those that this version cannot read: names may have gone since.
+
+    Raises LessonsError for a file that cannot be read at all.
+    """
+    found = []
+    for line in _lines(path)[-MOST_SEARCHED:]:
+        with suppress(LessonsError):
+            found.append(lesson_from(line, str(path)))
+    return tuple(found)
 
 
 def lesson_from(text: str, place: str) -> Lesson:

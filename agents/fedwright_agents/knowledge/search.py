@@ -17,7 +17,7 @@ from fedwright_agents.knowledge.entries import Entry, Facets, Kind, clean
 from fedwright_agents.knowledge.glossary import terms
 from fedwright_agents.knowledge.lexicon import Lexicon
 from fedwright_agents.knowledge.minilm import MiniLM
-from fedwright_agents.knowledge.snapshot import SHIPPED, Snapshot, read
+from fedwright_agents.knowledge.snapshot import SHIPPED, Snapshot, extended, read
 from fedwright_crds.base import Strict
 
 LONGEST_QUERY = 2000
@@ -143,11 +143,18 @@ class KnowledgeBase:
 
 
 def open_knowledge(
-    folder: Path | Traversable = SHIPPED, embedder: Embedder | None = None, url: str | None = None
+    folder: Path | Traversable = SHIPPED,
+    embedder: Embedder | None = None,
+    url: str | None = None,
+    further: Sequence[Entry] = (),
 ) -> KnowledgeBase:
-    """The knowledge base of a snapshot, with the embedder that made it. Raises SnapshotError."""
+    """The knowledge base of a snapshot and of further entries, with the embedder that made it.
+
+    Raises SnapshotError; EmbeddingError where the further ones cannot be embedded.
+    """
     chosen = embedder or MiniLM()
-    return KnowledgeBase(read(folder, chosen.identity), chosen, url)
+    snapshot = read(folder, chosen.identity)
+    return KnowledgeBase(extended(snapshot, further, chosen) if further else snapshot, chosen, url)
 
 
 def fused(*rankings: Sequence[str]) -> dict[str, float]:

@@ -77,6 +77,16 @@ def build(entries: Iterable[Entry], embedder: Embedder, folder: Path, known: Sna
     return read(folder, embedder.identity)
 
 
+def extended(known: Snapshot, entries: Iterable[Entry], embedder: Embedder) -> Snapshot:
+    """A snapshot in memory with entries that `known` does not have; the embedder must be the one that made it."""
+    there = {entry.id for entry in known.entries}
+    ordered = _ordered([*known.entries, *(entry for entry in entries if entry.id not in there)])
+    vectors = _embedded([passage for entry in ordered for passage in entry.passages], embedder, known)
+    written = {"entries.jsonl": _lines(ordered), "vectors.npy": _npy(vectors)}
+    digest = _manifest(embedder.identity, ordered, written).digest
+    return Snapshot(ordered, vectors.astype(np.float32), embedder.identity, digest)
+
+
 def read(folder: Path | Traversable, embedder: str | None = None) -> Snapshot:
     """Raises SnapshotError where it is missing, damaged, of another schema, or of another embedder than the one named."""
     manifest = _read_manifest(folder)

@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field, ValidationError
 from fedwright_agents.catalogue_mind import plan as by_catalogue
 from fedwright_agents.catalogue_mind.ideas import NoSuchIdeaError, composition_of
 from fedwright_agents.catalogue_mind.variants import Situation
+from fedwright_crds.box import Box
 from fedwright_crds.candidate import Part
 from fedwright_federation.catalogue import UnknownEntryError, match
 
@@ -124,9 +125,12 @@ def _found(query: str) -> str:
 
 @cache
 def _knowledge() -> "KnowledgeBase":
+    """What ships with the package, and the lessons that this request was given to search."""
+    from fedwright_agents.knowledge.lessons import usable_lessons
     from fedwright_agents.knowledge.search import open_knowledge
 
-    return open_knowledge()
+    lessons = usable_lessons(Box.here().input("lessons.jsonl"))
+    return open_knowledge(further=[lesson.entry for lesson in lessons])
 
 
 def _schema(kind: type[BaseModel]) -> Mapping[str, Any]:

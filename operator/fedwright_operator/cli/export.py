@@ -13,13 +13,15 @@ from fedwright_operator.local.artifacts import Artifacts
 from fedwright_operator.local.files import write_whole
 from fedwright_operator.local.home import Home
 from fedwright_operator.local.store import Store
+from fedwright_operator.local.transcripts import charged_in
 from fedwright_operator.local.usage import Usage
 from fedwright_operator.reconcile.reporting import judged_on
 from fedwright_operator.verdict import document
 
 
-def export(home: Home, request: FLStrategyRequest, usage: Usage) -> None:
+def export(home: Home, request: FLStrategyRequest) -> None:
     """Write all that there is, beside each other below the home's root."""
+    usage = Usage(home.usage / f"{request.metadata.uid}.json")
     store, artifacts = Store(home.resources), Artifacts(home.artifacts)
     candidates = [one for one in store.owned_by(request) if isinstance(one, Candidate)]
     _code(home.root / "code", candidates, artifacts)
@@ -30,6 +32,7 @@ def export(home: Home, request: FLStrategyRequest, usage: Usage) -> None:
         _decision(request, artifacts),
         candidates,
         judged_on=judged_on(request),
+        charged=charged_in(home, request.metadata.uid or ""),
         seconds=usage.seconds,
         peak_memory_mib=usage.peak_memory_mib,
     )

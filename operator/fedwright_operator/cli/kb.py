@@ -34,7 +34,7 @@ class Form(StrEnum):
 
 @kb.command()
 def build(home: HomeFolder = DEFAULT_HOME, embed_model: EmbedModel = None, api_base: ApiBase = None) -> int:
-    """Write the home's snapshot: what ships with the package and the lessons that were added.
+    """Write the home's snapshot: what ships with the package and the lessons so far, so that a search need not embed them.
 
     Example: fedwright kb build --home demo
     """
@@ -64,13 +64,14 @@ def search(
     embed_model: EmbedModel = None,
     api_base: ApiBase = None,
 ) -> int:
-    """Find entries; the home's snapshot is searched, or the one that ships with the package where there is none.
+    """Find entries in the home's snapshot, or in the one that ships with the package, and in all lessons of the home.
 
     Examples: fedwright kb search "clients hold two classes each" --kind Method; fedwright kb search write a codec -o json
     """
     facets = {"--kind": kind, "--family": family, "--slot": slot, "--need": need, "--purpose": purpose}
     named = [word for option, values in facets.items() for value in values or () for word in (option, value)]
     own = ["--snapshot", str(_snapshot(home))] if _snapshot(home).exists() else []
+    own += ["--lessons", str(_lessons(home))] if _lessons(home).exists() else []
     server = ["--qdrant-url", qdrant_url] if qdrant_url else []
     shape = ["--limit", str(limit), "--mode", mode, "-o", str(output)]
     return _run("search", *named, *own, *server, *shape, *_model(embed_model, api_base), "--", *query)
@@ -81,7 +82,7 @@ def add(
     file: Annotated[Path, typer.Argument(help="A lesson or a list of them, YAML or JSON.")],
     home: HomeFolder = DEFAULT_HOME,
 ) -> int:
-    """Add lessons from finished requests to the home; `kb build` takes them in.
+    """Add lessons to the home, beside those that each finished request leaves there by itself.
 
     Example: fedwright kb add lessons.yaml --home demo
     """
@@ -93,7 +94,7 @@ def _snapshot(home: Path) -> Path:
 
 
 def _lessons(home: Path) -> Path:
-    return home_at(home).root / "knowledge" / "lessons.jsonl"
+    return home_at(home).lessons
 
 
 def _model(name: str | None, api_base: str | None) -> list[str]:

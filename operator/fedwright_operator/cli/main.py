@@ -9,7 +9,7 @@ from typing import Annotated
 import click
 import typer
 
-from fedwright_operator.cli import apply, delete, get, intent, kb, logs, report, run, transcript
+from fedwright_operator.cli import apply, bench, delete, get, intent, kb, logs, report, run, transcript
 from fedwright_operator.cli.describe import describe
 from fedwright_operator.cli.ending import BAD_INPUT, FAILED, INTERRUPTED, Refusal
 from fedwright_operator.cli.options import HOME_VARIABLE
@@ -52,6 +52,7 @@ COMMANDS = (
     delete.delete,
     report.report,
     transcript.transcript,
+    bench.bench,
 )
 for command in COMMANDS:
     app.command()(command)

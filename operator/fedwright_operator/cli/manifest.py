@@ -15,10 +15,12 @@ from fedwright_crds.meta import Resource
 from fedwright_crds.profiles import load_profiles
 from fedwright_crds.request import CATALOGUE, FLStrategyRequest, Minds, RequestSpec
 from fedwright_operator.cli.ending import Refusal
+from fedwright_operator.cli.lessons import with_lessons
 from fedwright_operator.cli.lookup import called
 from fedwright_operator.local.home import Home
 from fedwright_operator.local.models import profiles_file
 from fedwright_operator.local.store import Store
+from fedwright_operator.reconcile.learning import ANNOTATION
 from fedwright_operator.shell.kinds import AnyResource, R
 
 
@@ -41,17 +43,22 @@ def check(store: Store, resources: Sequence[AnyResource]) -> None:
             raise Refusal(_frozen(present, changed))
 
 
-def apply_all(home: Home, resources: Sequence[AnyResource]) -> list[tuple[AnyResource, str]]:
-    """Write the specs; each resource with what was done: created, configured or unchanged."""
+def apply_all(home: Home, resources: Sequence[AnyResource], *, learned: bool = True) -> list[tuple[AnyResource, str]]:
+    """Write the specs; each resource with what was done: created, configured or unchanged.
+
+    `learned`: new requests may search what the home has learned so far.
+    """
     store = Store(home.resources)
     check(store, resources)
-    return [_apply(store, one) for one in resources]
+    return [_apply(store, one, home if learned else None) for one in resources]
 
 
-def _apply(store: Store, wanted: AnyResource) -> tuple[AnyResource, str]:
+def _apply(store: Store, wanted: AnyResource, learned: Home | None) -> tuple[AnyResource, str]:
     meta = wanted.metadata
     before = store.get(type(wanted), meta.name, meta.namespace)
     if before is None:
+        if learned and isinstance(wanted, FLStrategyRequest):
+            return store.create(with_lessons(learned, wanted)), "created"
         return store.create(wanted), "created"
     after = store.edit_spec(type(wanted), meta.name, meta.namespace, lambda present: _with_spec(present, wanted))
     same = after.metadata.resource_version == before.metadata.resource_version
@@ -65,9 +72,15 @@ def _with_spec(present: R, wanted: R) -> R:
     if isinstance(present, FLStrategyRequest) and isinstance(wanted, FLStrategyRequest):
         spec = wanted.spec.model_copy(update=_kept_intent(present.spec, wanted.spec))
     metadata = present.metadata.model_copy(
-        update={"labels": wanted.metadata.labels, "annotations": wanted.metadata.annotations}
+        update={"labels": wanted.metadata.labels, "annotations": _annotations(present, wanted)}
     )
     return revalidated(present, metadata=metadata, spec=spec)
+
+
+def _annotations(present: AnyResource, wanted: AnyResource) -> dict[str, str]:
+    """As wanted, save that what a planner may search stays as it was."""
+    before, after = present.metadata.annotations, wanted.metadata.annotations
+    return {**after, ANNOTATION: before[ANNOTATION]} if ANNOTATION in before else dict(after)
 
 
 def _frozen_changes(present: AnyResource, wanted: AnyResource) -> list[str]:
@@ -117,8 +130,8 @@ def revalidated(resource: R, **changes: object) -> R:
     return checked
 
 
-def _missing_profiles(home: Home, minds: Minds) -> list[str]:
-    """Roles whose model is none of the administrator's."""
+def missing_profiles(home: Home, minds: Minds) -> list[str]:
+    """Roles whose model is none of the administrator's. ManifestError for a file of profiles that is none."""
     wanted, file = minds.models, profiles_file(home)
     if not wanted:
         return []
@@ -136,7 +149,7 @@ def _appliable(home: Home, resource: Resource, namespace: str, file: Path) -> An
         raise Refusal(f"{file}: kind: a Candidate is written by its request; name candidates in spec.search.candidates")
     if isinstance(resource, FLStrategyRequest):
         try:
-            missing = _missing_profiles(home, resource.spec.minds)
+            missing = missing_profiles(home, resource.spec.minds)
         except ManifestError as problem:
             raise Refusal(f"{file}: spec.minds names models, and their profiles cannot be read: {problem}") from None
         if missing:

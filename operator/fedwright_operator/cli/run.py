@@ -18,7 +18,9 @@ from fedwright_crds.federation import Federation
 from fedwright_crds.request import FLStrategyRequest, RequestPhase
 from fedwright_operator.cli import manifest
 from fedwright_operator.cli.ending import BAD_INPUT, FAILED, INTERRUPTED, Refusal, exit_status
+from fedwright_operator.cli.export import export
 from fedwright_operator.cli.interrupt import Interrupts, interrupts
+from fedwright_operator.cli.lessons import keep_lessons
 from fedwright_operator.cli.lookup import request_named, store_of
 from fedwright_operator.cli.options import DEFAULT_HOME, HomeFolder, Namespace, given_options, home_at
 from fedwright_operator.cli.plain import plain
@@ -53,11 +55,14 @@ def run(
     where = home_at(home)
     resources = _resources(where, wish, namespace)
     request = _only_request(resources, wish)
-    _need_a_sandbox(unsafe_no_sandbox)
+    need_a_sandbox(unsafe_no_sandbox)
     _need_the_federation(where, resources, request)
     with interrupts() as heard, where.driven():
         manifest.apply_all(where, resources)
-        end = _drive(where, request, heard, unsafe_no_sandbox)
+        end = drive(where, request, heard, Console(), unsafe=unsafe_no_sandbox)
+        if end and end.status.phase.terminal and not heard.requested:
+            export(where, end)
+            keep_lessons(where, end)
     if heard.requested:
         print("Interrupted; run the same command again to go on.", file=sys.stderr)
         return INTERRUPTED
@@ -83,7 +88,8 @@ def _only_request(resources: Sequence[AnyResource], wish: str) -> FLStrategyRequ
     return requests[0]
 
 
-def _need_a_sandbox(unsafe: bool) -> None:
+def need_a_sandbox(unsafe: bool) -> None:
+    """Refusal where generated code cannot be locked in and nobody said that it need not be."""
     if not unsafe and (problem := sandbox_available()):
         raise Refusal(
             f"no sandbox for generated code: {problem}; mend that, or accept the risk with --unsafe-no-sandbox"
@@ -104,27 +110,28 @@ def _need_the_federation(home: Home, resources: Sequence[AnyResource], request: 
         )
 
 
-def _drive(home: Home, request: FLStrategyRequest, heard: Interrupts, unsafe: bool) -> FLStrategyRequest | None:
-    """Until it is terminal, waits, is gone, or we are asked to end; how it then is."""
-    # The reconcilers and the sandbox are not loaded for verbs that only read or write a file.
-    from fedwright_operator.cli.export import export
+def drive(
+    home: Home, request: FLStrategyRequest, heard: Interrupts, console: Console, *, unsafe: bool
+) -> FLStrategyRequest | None:
+    """Until it is terminal, waits, is gone, or we are asked to end; how it then is. Needs the home's lock."""
+    # The sandbox and the fleets are not loaded for verbs that only read or write a file.
     from fedwright_operator.local.machine import machine
 
     meta = request.metadata
     store = Store(home.resources)
     uid = request_named(store, meta.name, meta.namespace).metadata.uid
-    with Usage(home.usage / f"{uid}.json") as usage:
-        with screen_for(Console()) as screen, machine(home, unsafe_no_sandbox=unsafe) as loop:
-            heard.heard_by(loop)
-            loop.run(
-                lambda: _settled(loop.store.get(FLStrategyRequest, meta.name, meta.namespace)),
-                lambda: _tick(loop, request, usage, screen),
-            )
-            _show(loop, request, usage, screen)
-        end = store.get(FLStrategyRequest, meta.name, meta.namespace)
-        if end and end.status.phase.terminal and not heard.requested:
-            export(home, end, usage)
-    return end
+    with (
+        Usage(home.usage / f"{uid}.json") as usage,
+        screen_for(console) as screen,
+        machine(home, unsafe_no_sandbox=unsafe) as loop,
+    ):
+        heard.heard_by(loop)
+        loop.run(
+            lambda: _settled(loop.store.get(FLStrategyRequest, meta.name, meta.namespace)),
+            lambda: _tick(loop, request, usage, screen),
+        )
+        _show(loop, request, usage, screen)
+    return store.get(FLStrategyRequest, meta.name, meta.namespace)
 
 
 def _settled(request: FLStrategyRequest | None) -> bool:

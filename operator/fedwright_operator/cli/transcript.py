@@ -1,14 +1,12 @@
 """`fedwright transcript`: what was said between the roles of a request and their models, as a person would read it."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 import yaml
-from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
@@ -17,6 +15,7 @@ from fedwright_operator.cli.ending import Refusal
 from fedwright_operator.cli.lookup import called, request_named, store_of
 from fedwright_operator.cli.options import DEFAULT_HOME, HomeFolder, Namespace, RequestName, home_at
 from fedwright_operator.cli.plain import plain
+from fedwright_operator.local.transcripts import TranscriptError, charged, transcripts
 
 SHOWN = 1200
 """Characters of a message that are shown without --full."""
@@ -42,8 +41,10 @@ def transcript(
     """
     where = home_at(home)
     request = request_named(store_of(where), name, namespace)
-    folder = where.models / "transcripts" / (request.metadata.uid or "")
-    found = [one for one in _read(folder) if role in {"", str(one.role)}]
+    try:
+        found = [one for one in transcripts(where, request.metadata.uid or "") if role in {"", str(one.role)}]
+    except TranscriptError as problem:
+        raise Refusal(str(problem)) from None
     if not found:
         raise Refusal(f"{called(request)} has no transcripts{f' of role {role}' if role else ''}: no model was asked")
     if output is not Form.TEXT:
@@ -53,14 +54,6 @@ def transcript(
     for one in found:
         print("\n".join(map(plain, _conversation(one, full))), end="\n\n")
     Console().print(_costs(found))
-
-
-def _read(folder: Path) -> Iterator[Transcript]:
-    for file in sorted(folder.glob("*-*.json")):
-        try:
-            yield Transcript.model_validate_json(file.read_bytes())
-        except ValidationError as problem:
-            raise Refusal(f"{file} is no transcript: {problem.errors()[0]['msg']}; was it edited?") from None
 
 
 def _conversation(one: Transcript, full: bool) -> Iterator[str]:
@@ -92,16 +85,14 @@ def _message(message: Mapping[str, Any], full: bool) -> Iterator[str]:
 
 
 def _costs(found: Sequence[Transcript]) -> Table:
+    """As it was charged: each attempt at a provider is a call, and one that failed may cost."""
     table = Table("role", "calls", "tokens", "USD", "seconds", title="What the roles cost")
-    for role in dict.fromkeys(one.role for one in found):
-        table.add_row(str(role), *_sums(one for one in found if one.role is role))
-    table.add_row("all", *_sums(found), style="bold")
+    by_role = charged(found)
+    for role, sums in by_role.items():
+        table.add_row(str(role), *_figures(sums))
+    table.add_row("all", *_figures(sum(by_role.values(), Charge())), style="bold")
     return table
 
 
-def _sums(found: Iterable[Transcript]) -> tuple[str, ...]:
-    """Attempts that failed count as they were charged."""
-    calls = list(found)
-    charged = sum((one.charged for one in calls), Charge())
-    seconds = sum(one.latency_seconds for one in calls)
-    return f"{len(calls)}", f"{charged.tokens:,}", f"{charged.nano_usd / 1e9:.4f}", f"{seconds:.1f}"
+def _figures(sums: Charge) -> tuple[str, ...]:
+    return f"{sums.calls:,}", f"{sums.tokens:,}", f"{sums.nano_usd / 1e9:.4f}", f"{sums.milliseconds / 1e3:.1f}"

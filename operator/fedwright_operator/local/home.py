@@ -51,6 +51,11 @@ class Home:
         return self.root / "models"
 
     @property
+    def lessons(self) -> Path:
+        """What finished requests taught: a JSON object a line, written by the agents' program alone."""
+        return self.root / "knowledge" / "lessons.jsonl"
+
+    @property
     def usage(self) -> Path:
         return self.root / "usage"
 

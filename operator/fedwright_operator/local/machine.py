@@ -4,10 +4,12 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
 
 from fedwright_boxes import LocalBoxes, image_digests
+from fedwright_crds.request import FLStrategyRequest
 from fedwright_crds.work import BoxKind, Work, WorkResult
 from fedwright_operator.local.artifacts import Artifacts
 from fedwright_operator.local.home import Home
@@ -15,7 +17,10 @@ from fedwright_operator.local.loop import Loop
 from fedwright_operator.local.models import Models
 from fedwright_operator.local.platform import PlatformBoxes
 from fedwright_operator.local.releases import Releases
-from fedwright_operator.shell.planning import PLANNERS
+from fedwright_operator.local.transcripts import charged_in
+from fedwright_operator.reconcile import request
+from fedwright_operator.reconcile.api import Observed, Plan
+from fedwright_operator.shell.planning import PLANNERS, Planners
 
 
 @contextmanager
@@ -37,12 +42,22 @@ def machine(home: Home, *, unsafe_no_sandbox: bool = False) -> Iterator[Loop]:
         return (platform if trusted else boxes).run(work, cancelled)
 
     with boxes:
-        loop = Loop(home, PLANNERS, execute, image_digests(), Releases(home, code))
+        loop = Loop(home, planners(home), execute, image_digests(), Releases(home, code))
         try:
             yield loop
         finally:
             loop.close()
             models.close()
+
+
+def planners(home: Home) -> Planners:
+    """The reconcilers, with what the gateway of this home charged for the one that tells it."""
+
+    def plan(observed: Observed[FLStrategyRequest]) -> Plan[FLStrategyRequest]:
+        uid = observed.resource.metadata.uid or ""
+        return request.plan(replace(observed, charged=lambda: charged_in(home, uid)))
+
+    return replace(PLANNERS, request=plan)
 
 
 def _users_code() -> tuple[Path, ...]:

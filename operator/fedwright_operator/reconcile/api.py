@@ -10,12 +10,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Generic, TypeVar
 
+from fedwright_crds.allowance import Role
 from fedwright_crds.base import Strict, canonical, digest_of
 from fedwright_crds.candidate import Candidate
 from fedwright_crds.deployment import Deployment
 from fedwright_crds.federation import Federation, FederationSpec
 from fedwright_crds.meta import Resource
 from fedwright_crds.request import FLStrategyRequest
+from fedwright_crds.transcript import Charge
 from fedwright_crds.work import BoxKind, Work, WorkResult
 
 R = TypeVar("R", FLStrategyRequest, Candidate, Federation, Deployment)
@@ -61,6 +63,8 @@ class Observed(Generic[R]):
     release: ReleaseStatus | None = None
     progress: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     """Last progress that running work reported, by work id; for display in status only, never for decisions."""
+    charged: Callable[[], Mapping[Role, Charge]] = dict
+    """What the gateway charged the request's roles so far; for the report only, never for decisions."""
 
     def document(self, kind: type[D], digest: str) -> D:
         return kind.model_validate_json(self.read(digest))

@@ -16,7 +16,8 @@ from fedwright_crds.documents import (
 )
 from fedwright_crds.documents import Plan as SearchPlan
 from fedwright_crds.meta import Spent
-from fedwright_crds.request import FLStrategyRequest
+from fedwright_crds.request import FLStrategyRequest, RequestSpec
+from fedwright_operator.costs import Charged, with_roles
 from fedwright_operator.reconcile.desk import Desk
 from fedwright_operator.reconcile.standings import minds_view, outcome
 from fedwright_operator.verdict import decided
@@ -34,6 +35,7 @@ class Findings:
     decision: Decision
     deployment: Deployment | None
     spent: Spent
+    charged: Charged
 
 
 def report_input(found: Findings, desk: Desk) -> ReportInput:
@@ -41,7 +43,7 @@ def report_input(found: Findings, desk: Desk) -> ReportInput:
     order = sorted(found.candidates, key=lambda one: one.metadata.name)
     return ReportInput(
         request=found.request.metadata.name,
-        spec=minds_view(found.request.spec),
+        spec=_told(found.request.spec),
         facts=found.facts,
         plan=found.plan,
         candidates=tuple(_candidate(one, found.grades.get(one.metadata.name, ()), desk) for one in order),
@@ -49,8 +51,13 @@ def report_input(found: Findings, desk: Desk) -> ReportInput:
         verdict=decided(found.decision, {one.metadata.name: one.spec.title for one in found.candidates}),
         deployment=_metrics(found.deployment, desk),
         judged_on=judged_on(found.request),
-        spent=found.spent.to_wire(),
+        spent=with_roles(found.spent, found.charged),
     )
+
+
+def _told(spec: RequestSpec) -> RequestSpec:
+    """What minds may see, and what they may not: who stood behind which role, and what it was allowed."""
+    return minds_view(spec).model_copy(update={"minds": spec.minds, "budgets": spec.budgets})
 
 
 def _candidate(one: Candidate, grades: tuple[Grade, ...], desk: Desk) -> ReportCandidate:

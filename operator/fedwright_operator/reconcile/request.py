@@ -29,6 +29,7 @@ from fedwright_operator.reconcile.api import Event, Observed, Plan
 from fedwright_operator.reconcile.conditions import Fact, conditions, stamp
 from fedwright_operator.reconcile.desk import Desk, GaveUp, Unfinished
 from fedwright_operator.reconcile.inspection import Invalid, inspected
+from fedwright_operator.reconcile.learning import lessons_for
 from fedwright_operator.verdict import decided
 
 
@@ -184,7 +185,13 @@ def _make_plan(at: Pass) -> None:
 
 
 def _planned(at: Pass, document: PlanInput) -> PlanOutput:
-    work = works.mind_work("plan", at.spec.minds.planner, at.desk.put("plan-input.json", document), at.course.images)
+    work = works.mind_work(
+        "plan",
+        at.spec.minds.planner,
+        at.desk.put("plan-input.json", document),
+        at.course.images,
+        lessons_for(at.observed),
+    )
     return at.desk.document(PlanOutput, at.desk.succeeded(work), "plan.json")
 
 
@@ -277,7 +284,7 @@ def _deploy(at: Pass) -> None:
 
 
 def _report(at: Pass) -> None:
-    """The last work. A report that cannot be written does not undo the answer."""
+    """The last works: a report for people, lessons for later requests. That one of them fails does not undo the answer."""
     at.course.reason = "WritingReport"
     assert at.course.decision is not None and at.course.plan is not None and at.course.facts is not None
     found = reporting.Findings(
@@ -289,12 +296,14 @@ def _report(at: Pass) -> None:
         decision=at.course.decision,
         deployment=at.observed.deployment,
         spent=_spent(at),
+        charged=at.observed.charged(),
     )
-    document = reporting.report_input(found, at.desk)
-    result = at.desk.result(works.report_work(at.desk.put("report.json", document), at.course.images))
-    if result is None:
+    document = at.desk.put("report.json", reporting.report_input(found, at.desk))
+    report = at.desk.result(works.report_work(document, at.course.images))
+    lessons = at.desk.result(works.learn_work(document, at.course.images))
+    if report is None or lessons is None:
         raise Unfinished
-    at.course.report = result.outputs.get("report.html")
+    at.course.report = report.outputs.get("report.html")
     if at.course.report:
         at.course.done.append("Reported")
 

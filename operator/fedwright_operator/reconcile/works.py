@@ -4,6 +4,8 @@ from collections.abc import Mapping
 
 from fedwright_crds.request import CATALOGUE
 from fedwright_crds.work import MIB, BoxKind, Input, Output, Step, Work
+from fedwright_operator.reconcile.learning import LEARN
+from fedwright_operator.reconcile.learning import OUTPUT as LESSONS
 
 Images = Mapping[BoxKind, str]
 
@@ -33,13 +35,16 @@ def _one_step(
     return Work(kind=kind, steps=(step,), inputs=inputs, outputs=outputs, images={box: images[box]})
 
 
-def mind_work(role: str, profile: str, document: Input, images: Images) -> Work:
-    """One call of a role; the profile names the mind behind it. Models may take their time, tries and waits included."""
+def mind_work(role: str, profile: str, document: Input, images: Images, further: tuple[Input, ...] = ()) -> Work:
+    """One call of a role; the profile names the mind behind it. Models may take their time, tries and waits included.
+
+    `further` is what the mind may look up beside its document.
+    """
     return _one_step(
         role,
         BoxKind.MIND,
         (f"fedwright_agents.programs.{role}", profile),
-        (document,),
+        (document, *further),
         (Output(name=f"{role}.json", max_bytes=2 * MIB),),
         images,
         wall_seconds=600 if profile == CATALOGUE else 3600,
@@ -87,6 +92,19 @@ def deploy_work(document: Input, app: Input, federation: str, images: Images, wa
         images,
         wall_seconds=wall_seconds,
         federation=federation,
+    )
+
+
+def learn_work(document: Input, images: Images) -> Work:
+    """What the findings of a report teach later requests. No model is asked."""
+    return _one_step(
+        LEARN,
+        BoxKind.MIND,
+        ("fedwright_agents.programs.learn",),
+        (document,),
+        (Output(name=LESSONS, max_bytes=MIB),),
+        images,
+        wall_seconds=60,
     )
 
 

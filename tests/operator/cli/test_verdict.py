@@ -129,7 +129,7 @@ def test_a_failure_says_its_reason() -> None:
 def test_the_document_has_every_key_whatever_the_answer(decision: Decision | None) -> None:
     phase = RequestPhase.FAILED if decision is None else RequestPhase.SUCCEEDED
     document = verdict.document(
-        wish(phase), decision, CANDIDATES, judged_on="digits", seconds=12.34, peak_memory_mib=512.06
+        wish(phase), decision, CANDIDATES, charged={}, judged_on="digits", seconds=12.34, peak_memory_mib=512.06
     )
     assert {
         "winner", "baseline", "bestCatalogue", "primary", "constraints", "judgedOn", "spent", "seconds", "peakMemoryMiB", "verdict"
@@ -139,7 +139,7 @@ def test_the_document_has_every_key_whatever_the_answer(decision: Decision | Non
 
 def test_the_document_names_the_winner_by_candidate_digest_and_parts() -> None:
     document = verdict.document(
-        wish(RequestPhase.SUCCEEDED), won(), CANDIDATES, judged_on="digits", seconds=1, peak_memory_mib=1
+        wish(RequestPhase.SUCCEEDED), won(), CANDIDATES, charged={}, judged_on="digits", seconds=1, peak_memory_mib=1
     )
     winner, primary = document["winner"], document["primary"]
     assert (winner["candidate"], winner["digest"]) == ("c1", CODE)
