@@ -52,6 +52,26 @@ class FederationSpec(Strict):
     certificate_days: Annotated[int, Field(ge=1, le=3650)] = 365
 
 
+def misfit(spec: FederationSpec) -> str:
+    """Why the groups' tasks do not fit their nodes, and the mend; '' where they do.
+
+    A node has the head of its number over all groups, and its trial data are those of its place in its own.
+    """
+    before = 0
+    for group in spec.groups:
+        clients = group.data.task.clients if group.data.task else group.nodes
+        if clients < group.nodes:
+            return f"group {group.name} has {group.nodes} nodes and its task {clients} clients; raise task.clients"
+        heads = len(group.data.task.heads) if group.data.task else 0
+        if heads and before % heads:
+            return (
+                f"group {group.name} begins after {before} nodes and its task has {heads} heads in turn; "
+                f"let it begin after a multiple of {heads}"
+            )
+        before += group.nodes
+    return ""
+
+
 class FederationPhase(StrEnum):
     PENDING = "Pending"
     STARTING = "Starting"
@@ -69,6 +89,26 @@ class FederationStatus(Strict):
     nodes_connected: Annotated[int, Field(ge=0)] = 0
     address: Line = ""
     certificate_expires_at: Line = ""
+
+
+class FleetSeen(Strict):
+    """What stands beside a SuperLink says of its nodes, one line of JSON at a time."""
+
+    wanted: Annotated[int, Field(ge=0)]
+    connected: Annotated[int, Field(ge=0)]
+    complete: bool
+    """All were connected at once, since whoever says so began to look."""
+    message: Line = ""
+
+
+class FleetReach(Strict):
+    """Where a federation's services are, for whoever submits runs to it."""
+
+    control_address: Line
+    """Host and port of the Control API."""
+    results_address: Line
+    """Host and port of what its ServerApps left."""
+    nodes_wanted: Annotated[int, Field(ge=1)]
 
 
 class Federation(Resource):

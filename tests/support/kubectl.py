@@ -16,8 +16,12 @@ class Kubectl:
     programs: str
     namespace: str = field(default_factory=lambda: f"fedwright-tests-{secrets.token_hex(4)}")
 
-    def __call__(self, *words: object, document: Any = None) -> str:
-        done = self._run(words, document)
+    @property
+    def environment(self) -> dict[str, str]:
+        return {**os.environ, "KUBECONFIG": self.config, "PATH": f"{self.programs}:{os.environ['PATH']}"}
+
+    def __call__(self, *words: object, document: Any = None, seconds: float = 60.0) -> str:
+        done = self._run(words, document, seconds)
         assert done.returncode == 0, f"kubectl {' '.join(map(str, words))}: {done.stderr}"
         return done.stdout
 
@@ -33,14 +37,13 @@ class Kubectl:
         """Leave no resource of the tests in a cluster that goes on; the definitions may be in use."""
         self._run(("delete", "namespace", self.namespace, "--wait=false", "--ignore-not-found"), None)
 
-    def _run(self, words: tuple[object, ...], document: Any) -> subprocess.CompletedProcess[str]:
-        environment = {**os.environ, "KUBECONFIG": self.config, "PATH": f"{self.programs}:{os.environ['PATH']}"}
+    def _run(self, words: tuple[object, ...], document: Any, seconds: float = 60.0) -> subprocess.CompletedProcess[str]:
         given = None if document is None else json.dumps(document)
         return subprocess.run(
             ["kubectl", "-n", self.namespace, *map(str, words)],
             input=given,
-            env=environment,
+            env=self.environment,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=seconds,
         )

@@ -14,6 +14,7 @@ from fedwright_crds.documents import DeployInput, DeploymentMetrics
 from fedwright_federation.flower.control import Control, Node
 from fedwright_federation.flower.deploy import Job, Submission
 from fedwright_federation.flower.home import Home
+from fedwright_federation.flower.site import MachineSite
 from fedwright_federation.flower.status import Status
 
 READY_SECONDS = 60.0
@@ -67,13 +68,13 @@ class RealFleet:
         self, app: bytes, job: str, rounds: int, at_poll: Callable[[Job], None] = lambda _: None
     ) -> DeploymentMetrics:
         """Follow a job to its end; `at_poll` is called every half second meanwhile."""
-        order = Job.of(DeployInput(job=job, rounds=rounds), app, self.home)
+        order = Job.of(DeployInput(job=job, rounds=rounds), app, MachineSite(self.home))
 
         def poll() -> bool:
             at_poll(order)
             return False
 
-        Submission(order, self.home).follow(poll, lambda _: None)
+        Submission(order).follow(poll, lambda _: None)
         metrics = order.metrics()
         assert order.done and metrics
         return metrics

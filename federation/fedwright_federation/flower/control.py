@@ -15,6 +15,7 @@ from flwr.proto.control_pb2 import (
     StartRunRequest,
     StopRunRequest,
     StreamLogsRequest,
+    UnregisterNodeRequest,
 )
 from flwr.proto.run_pb2 import Run as RunProto
 from flwr.supercore.control.control_http_client import ControlHttpClient
@@ -95,6 +96,10 @@ class Control:
         if public_key in known:
             return known[public_key]
         return int(self._client.RegisterNode(RegisterNodeRequest(public_key=public_key, name=name)).node_id)
+
+    def strike_off(self, node: int) -> None:
+        """The node is refused from now on, and its key for ever."""
+        self._client.UnregisterNode(UnregisterNodeRequest(node_id=node))
 
     def start(self, bundle: bytes, settings: Mapping[str, Setting]) -> int:
         """Start a Flower app bundle. The settings override the app's own run config."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fedwright_crds.base import canonical
-from fedwright_crds.federation import FederationSpec, NodeData
+from fedwright_crds.federation import FederationSpec, NodeData, misfit
 from fedwright_crds.task import Task
 from fedwright_federation.flower.home import Home, NodeHome
 from fedwright_federation.packaging.files import write_arrays, write_whole
@@ -47,30 +47,13 @@ def _quoted(text: str) -> str:
 
 def settings(home: Home, spec: FederationSpec) -> tuple[NodeSetting, ...]:
     """All nodes of a federation. Raises ValueError where a group's task does not fit its nodes."""
-    for group in spec.groups:
-        if group.data.task and group.data.task.clients < group.nodes:
-            raise ValueError(
-                f"group {group.name} has {group.nodes} nodes and its task {group.data.task.clients} clients; raise task.clients"
-            )
-    _require_heads_in_turn(spec)
+    if problem := misfit(spec):
+        raise ValueError(problem)
     places = [(group, place) for group in spec.groups for place in range(group.nodes)]
     return tuple(
         NodeSetting(number, f"{group.name}-{place}", len(places), group.data, place, home.node(number))
         for number, (group, place) in enumerate(places)
     )
-
-
-def _require_heads_in_turn(spec: FederationSpec) -> None:
-    """A node has the head of its number over all groups, and its trial data are those of its place in its own."""
-    before = 0
-    for group in spec.groups:
-        heads = len(group.data.task.heads) if group.data.task else 0
-        if heads and before % heads:
-            raise ValueError(
-                f"group {group.name} begins after {before} nodes and its task has {heads} heads in turn; "
-                f"let it begin after a multiple of {heads}"
-            )
-        before += group.nodes
 
 
 def make_trial_data(nodes: Sequence[NodeSetting]) -> None:

@@ -1,0 +1,37 @@
+"""The cluster of these tests, and the operator that `make cluster` put on it."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from kubectl import Kubectl
+
+SYSTEM = "fedwright-system"
+
+
+@pytest.fixture(scope="session")
+def programs() -> str:
+    """Where kubectl is. No cluster is a failure: these tests run only where they are asked for."""
+    program = shutil.which("kubectl")
+    assert program and "KUBECONFIG" in os.environ, "no cluster: run these tests by `make e2e`"
+    return str(Path(program).parent)
+
+
+@pytest.fixture(scope="session")
+def operator(programs: str) -> Kubectl:
+    """kubectl in the namespace of an operator that is there."""
+    kubectl = Kubectl(os.environ["KUBECONFIG"], programs, namespace=SYSTEM)
+    kubectl("rollout", "status", "deployment/fedwright", "--timeout=120s")
+    return kubectl
+
+
+@pytest.fixture
+def space(programs: str) -> Iterator[Kubectl]:
+    """kubectl in a namespace of its own that takes restricted pods alone, and that is gone afterwards."""
+    kubectl = Kubectl(os.environ["KUBECONFIG"], programs)
+    kubectl("create", "namespace", kubectl.namespace)
+    kubectl("label", "namespace", kubectl.namespace, "pod-security.kubernetes.io/enforce=restricted")
+    yield kubectl
+    kubectl.stop_using()
