@@ -1,5 +1,6 @@
 """Vectors: equal to an independent implementation, of known bytes alone, and from servers that may answer anything."""
 
+import subprocess
 import sys
 
 import numpy as np
@@ -111,6 +112,20 @@ def test_a_missing_model_names_its_package(monkeypatch):
 pytestmark = pytest.mark.filterwarnings(
     "ignore::DeprecationWarning:litellm.*", "ignore::pydantic.warnings.PydanticDeprecatedSince20"
 )
+
+
+def test_asking_a_hosted_model_leaves_no_event_loop_open(embedding_server):
+    """In a process of its own: only the first loop of a thread is made without being asked for."""
+    url, _ = embedding_server
+    program = (
+        "import asyncio, gc, sys; from fedwright_agents.knowledge.embedding import Hosted\n"
+        "Hosted('openai/some-embedder', sys.argv[1]).embed(['a'])\n"
+        "asyncio.run(asyncio.sleep(0)); gc.collect()"
+    )
+    command = [sys.executable, "-X", "dev", "-W", "ignore", "-W", "always::ResourceWarning", "-c", program, url]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "unclosed event loop" not in done.stderr
 
 
 def test_a_hosted_model_is_asked_in_batches(embedding_server):

@@ -1,5 +1,6 @@
 """How texts become vectors: the protocol, and models that litellm reaches. `minilm` is the one that needs no network."""
 
+import asyncio
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -53,9 +54,11 @@ class Hosted:
         import litellm
 
         try:
-            answer: Any = litellm.embedding(
-                model=self.model, input=texts, api_base=self.api_base, timeout=self.timeout_seconds
-            )
+            with asyncio.Runner() as runner:
+                runner.get_loop()  # litellm asks this thread for its loop; where there is none it would leave one open
+                answer: Any = litellm.embedding(
+                    model=self.model, input=texts, api_base=self.api_base, timeout=self.timeout_seconds
+                )
             rows: list[list[float]] = [one["embedding"] for one in answer.data]
         except Exception as error:  # litellm raises its providers' own kinds
             raise EmbeddingError(f"{self.model} embeds nothing: {type(error).__name__}: {error}"[:1000]) from error

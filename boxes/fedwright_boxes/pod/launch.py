@@ -147,7 +147,10 @@ class _Kept:
 
 
 def _profile(step: Step, volumes: Volumes) -> Profile:
-    """Of the step's kind, as its image has it. What libraries cache when they are imported goes into the box's folder."""
+    """Of the step's kind, as its image has it, but warm only with what this one step needs: in a pod there is no second.
+
+    What libraries cache when they are imported goes into the box's folder.
+    """
     profile = PROFILES[step.box]
     cache = volumes.box / "cache"
     own = (step.program[0],) if step.program[0].startswith("fedwright_") else ()
@@ -157,7 +160,8 @@ def _profile(step: Step, volumes: Volumes) -> Profile:
         cache.mkdir(mode=0o700, exist_ok=True)
     return replace(
         profile,
-        programs=tuple(dict.fromkeys((*profile.programs, *own))),
+        imports=profile.imports if profile.hostile else (),  # what is seeded before generated code imports it
+        programs=tuple(dict.fromkeys((*profile.programs, *own))) if step.fleet or not own else own,
         binds=(cache,) if caches else (),
         environment=_SAME_FIGURES | environment,
     )

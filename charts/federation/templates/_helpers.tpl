@@ -88,3 +88,10 @@ ports: [{protocol: UDP, port: 53}, {protocol: TCP, port: 53}]
 {{- define "federation.controllers" -}}
 {{- with .Values.controllers.podLabels }}{{ toYaml . }}{{ else }}fedwright.dev/federation: {{ .Release.Name }}{{ end }}
 {{- end -}}
+
+{{/* Whose all of it is: what goes with the Federation needs nobody to take it down. */}}
+{{- define "federation.owned" -}}
+{{- with .Values.owner }}
+ownerReferences: {{ toJson (list .) }}
+{{- end }}
+{{- end -}}

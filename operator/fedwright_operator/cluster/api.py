@@ -60,8 +60,9 @@ class ApiError(Exception):
         return self.status == HTTPStatus.CONFLICT
 
     @property
-    def invalid(self) -> bool:
-        return self.status == HTTPStatus.UNPROCESSABLE_ENTITY
+    def leaving(self) -> bool:
+        """The namespace is on its way out, and takes nothing new."""
+        return self.status == HTTPStatus.FORBIDDEN and "because it is being terminated" in self.message
 
 
 class AwayError(Exception):
@@ -100,6 +101,11 @@ class Api:
     def log(self, namespace: str, pod: str, container: str, limit_bytes: int) -> bytes:
         """The beginning of what a container printed."""
         query = {"container": container, "limitBytes": str(limit_bytes)}
+        return self._call("GET", POD.path(namespace, pod, "log"), query=query, accept="*/*")
+
+    def last_line(self, namespace: str, pod: str, container: str, seconds: int) -> bytes:
+        """What a container printed last, if that was within these seconds; b'' if it was not."""
+        query = {"container": container, "tailLines": "1", "sinceSeconds": str(seconds), "limitBytes": "4096"}
         return self._call("GET", POD.path(namespace, pod, "log"), query=query, accept="*/*")
 
     # -- writing ----------------------------------------------------------------------------------

@@ -115,7 +115,7 @@ def address(federation: str, namespace: str, spec: FederationSpec, settings: Fed
 
 def needs(federation: str, namespace: str, spec: FederationSpec, settings: FederationSettings) -> Needs:
     """Of private things. Raises FederationError."""
-    _require_possible(spec)
+    _require_possible(spec, settings)
     release = release_name(federation)
     services = (f"{release}-superlink", f"{release}-serverapp")
     forms = ("", f".{namespace}", f".{namespace}.svc", f".{namespace}.svc.cluster.local")
@@ -137,7 +137,7 @@ def values(
     federation: str, spec: FederationSpec, images: Images, settings: FederationSettings, public: Public
 ) -> Values:
     """Raises FederationError."""
-    _require_possible(spec)
+    _require_possible(spec, settings)
     controllers = {names.NETWORK: Network.FEDERATION.value, names.FEDERATION: names.label_value(federation)}
     computed: Values = {
         "image": images.flower,
@@ -200,7 +200,7 @@ def _mount(volume: NodeVolume, path: PurePosixPath) -> Values:
     return {**mount, "subPathExpr": "$(FEDWRIGHT_PLACE)"} if volume.per_node else mount
 
 
-def _require_possible(spec: FederationSpec) -> None:
+def _require_possible(spec: FederationSpec, settings: FederationSettings) -> None:
     if problem := misfit(spec):
         raise FederationError(problem)
     nodes = sum(group.nodes for group in spec.groups)
@@ -208,6 +208,8 @@ def _require_possible(spec: FederationSpec) -> None:
         raise FederationError(
             f"spec.groups have {nodes} nodes and one SuperLink takes {MOST_NODES}; make several federations"
         )
+    for group in spec.groups:
+        _data(group, settings)
 
 
 def _has_external(spec: FederationSpec) -> bool:

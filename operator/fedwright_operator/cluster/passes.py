@@ -77,11 +77,13 @@ class Passes:
             return RESYNC_SECONDS
         try:
             settled = self._settle(uid, root)
+            look = self._works.drive(root, *self._wanted(uid))
         except ApiError as problem:
             if problem.conflict or problem.missing:  # what was planned on has changed
                 return SOON_SECONDS
+            if problem.leaving:
+                return RESYNC_SECONDS
             raise
-        look = self._works.drive(root, *self._wanted(uid))
         due = self._groups[uid].plans.due - time.monotonic()
         return max(0.0, min(look, due)) if settled else SOON_SECONDS
 
@@ -141,6 +143,7 @@ class Passes:
             images=self._images,
             read=lambda digest: self._artifacts.read(namespace, digest),
             releases=self._seen(root),
+            waiting=self._works.waiting(root),
         )
 
     def _seen(self, root: AnyResource) -> dict[str, ReleaseStatus]:
@@ -168,6 +171,7 @@ class Passes:
     def _forget(self, uid: str) -> None:
         self._groups.pop(uid, None)
         self._artifacts.forget(uid)
+        self._works.forget(uid)
 
 
 def _fleet(federation: AnyResource, release: Release) -> Fleet:

@@ -36,7 +36,6 @@ CHECK_SECONDS = 600.0
 """How often certificates and the release are looked after where nothing has changed."""
 AGAIN_SECONDS = 20.0
 """After what Helm would not do."""
-_LINE_BYTES = 4096
 
 
 @dataclass(frozen=True)
@@ -109,17 +108,6 @@ class Releases:
             message="; ".join(filter(None, said))[:1000],
         )
 
-    def remove(self, fleet: Fleet) -> None:
-        """Nothing is left of it but what the cluster itself is still taking down."""
-        self.api.fence()
-        self.helm.uninstall(fleet.name, fleet.namespace)
-        groups = fleet_keys.groups_in(self._vault(fleet, (fleet_keys.AUTHORITY,)))
-        spec = {federation_values.group_name(group.name) for group in fleet.release.spec.groups}
-        for ending in (*map(fleet_keys.keys_of, groups | spec), *reversed(fleet_keys.FIXED)):
-            self.api.delete(SECRET, fleet.namespace, f"{fleet.name}-{ending}")
-        self.api.delete(CONFIG_MAP, fleet.namespace, f"{fleet.name}-nodes")
-        self._known.pop((fleet.namespace, fleet.name), None)
-
     # -- making it so -----------------------------------------------------------------------------
     def _settle(self, fleet: Fleet, at: datetime) -> str:
         """When the server's certificate ends."""
@@ -136,12 +124,19 @@ class Releases:
                 self.api.apply(SECRET, _secret(fleet, ending, data))
         self.api.apply(CONFIG_MAP, _nodes(fleet, nodes))
         public = Public(vault[fleet_keys.AUTHORITY]["ca.crt"].decode(), fleet_keys.checksums(vault))
-        values = federation_values.values(name, spec, self.images, self.settings, public)
+        whose = {key: fleet.owner[key] for key in ("apiVersion", "kind", "name", "uid")}
+        values = {**federation_values.values(name, spec, self.images, self.settings, public), "owner": whose}
         self.api.fence()
-        self.helm.ensure(fleet.name, fleet.namespace, values)
+        revision = self.helm.ensure(fleet.name, fleet.namespace, values)
+        self._own(fleet, revision.number)
         for group in fleet_keys.groups_in(found) - set(needs.groups):
             self.api.delete(SECRET, fleet.namespace, f"{fleet.name}-{fleet_keys.keys_of(group)}")
         return stamp(certificates.ends_at(vault[fleet_keys.TLS]["tls.crt"]))
+
+    def _own(self, fleet: Fleet, revision: int) -> None:
+        """Helm's own record goes with the federation too."""
+        record = f"sh.helm.release.v1.{fleet.name}.v{revision}"
+        self.api.merge(CONFIG_MAP, fleet.namespace, record, {"metadata": {"ownerReferences": [fleet.owner]}})
 
     def _vault(self, fleet: Fleet, endings: tuple[str, ...]) -> Vault:
         found = {ending: self.api.find(SECRET, fleet.namespace, f"{fleet.name}-{ending}") for ending in endings}
@@ -163,16 +158,8 @@ class Releases:
 
     def _seen(self, fleet: Fleet) -> FleetSeen | None:
         """The registrar's last words, if they are fresh."""
-        query = {
-            "container": "registrar",
-            "tailLines": "1",
-            "sinceSeconds": str(FRESH_SECONDS),
-            "limitBytes": str(_LINE_BYTES),
-        }
         try:
-            words = self.api._call(
-                "GET", POD.path(fleet.namespace, f"{fleet.name}-superlink-0", "log"), query=query, accept="*/*"
-            )
+            words = self.api.last_line(fleet.namespace, f"{fleet.name}-superlink-0", "registrar", FRESH_SECONDS)
         except ApiError:  # its container has not started
             return None
         try:

@@ -32,7 +32,7 @@ from fedwright_operator.cluster.pods import time_of
 from fedwright_operator.cluster.settings import BoxSettings, ImageError
 from fedwright_operator.cluster.sightings import Finished, Sighting, Waiting
 from fedwright_operator.cluster.tell import tell
-from fedwright_operator.reconcile.api import Event
+from fedwright_operator.reconcile.api import Event, Waits
 from fedwright_operator.shell.clock import now, stamp
 from fedwright_operator.shell.kinds import AnyResource
 
@@ -65,10 +65,12 @@ class Works:
         self._api, self._cache, self._artifacts, self._settings = api, cache, artifacts, settings
         self._told, self._secrets = told, secrets
         self._fenced: set[str] = set()
+        self._waiting: dict[str, dict[str, Waits]] = {}
 
     def drive(self, root: AnyResource, wanted: Sequence[Work], slots: int) -> float:
         """Make it so; in how many seconds to look again."""
         ids = {work.id for work in wanted}
+        self._waiting[root.metadata.uid or ""] = {}
         for job in self._cache.group(root.metadata.uid or "", JOB.kind):
             if job["metadata"]["labels"][WORK] not in ids:
                 self._remove(job)
@@ -79,6 +81,13 @@ class Works:
         waiting = [work for work in open_ if work.id not in running]
         failed = [work for work in waiting[: max(0, slots - busy)] if not self._start(root, work)]
         return SOON_SECONDS if ended or failed else LOOK_SECONDS
+
+    def waiting(self, root: AnyResource) -> tuple[Waits, ...]:
+        """Of its works, those that could not start when they were last looked at."""
+        return tuple(self._waiting.get(root.metadata.uid or "", {}).values())
+
+    def forget(self, root: str) -> None:
+        self._waiting.pop(root, None)
 
     # -- starting ---------------------------------------------------------------------------------
     def _start(self, root: AnyResource, work: Work) -> bool:
@@ -140,8 +149,9 @@ class Works:
             if sighting.over:
                 self._remove(job)
             elif sighting.message:
-                words = f"{work.kind} waits: {sighting.reason}: {sighting.message}"
-                tell(self._api, root, Event("WorkWaiting", words, warning=True))
+                words = f"{work.kind}: {sighting.message}"
+                self._waiting[root.metadata.uid or ""][work.id] = Waits(sighting.reason, words)
+                tell(self._api, root, Event("WorkWaiting", f"{sighting.reason}: {words}", warning=True))
         return False
 
     def _sight(self, work: Work, job: Json, bodies: Sequence[Json]) -> Sighting:

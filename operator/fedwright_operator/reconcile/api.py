@@ -44,6 +44,15 @@ class Release:
 
 
 @dataclass(frozen=True)
+class Waits:
+    """Why a work that is wanted does not run: a quota, no room on any node. No failure, and no reason to decide otherwise."""
+
+    reason: str
+    """CamelCase."""
+    message: str
+
+
+@dataclass(frozen=True)
 class Observed(Generic[R]):
     """Everything a plan may depend on."""
 
@@ -63,6 +72,8 @@ class Observed(Generic[R]):
     release: ReleaseStatus | None = None
     progress: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     """Last progress that running work reported, by work id; for display in status only, never for decisions."""
+    waiting: tuple[Waits, ...] = ()
+    """Of works that cannot start; for display in status only."""
     charged: Callable[[], Mapping[Role, Charge]] = dict
     """What the gateway charged the request's roles so far; for the report only, never for decisions."""
 

@@ -3,7 +3,7 @@
 Each step returns when it is done and raises when the pass must end there; the next pass starts again from the first.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NoReturn
 
@@ -25,7 +25,7 @@ from fedwright_crds.request import (
 )
 from fedwright_crds.work import BoxKind
 from fedwright_operator.reconcile import grants, reporting, rollout, search, standings, works
-from fedwright_operator.reconcile.api import Event, Observed, Plan
+from fedwright_operator.reconcile.api import Event, Observed, Plan, Waits
 from fedwright_operator.reconcile.conditions import Fact, conditions, stamp
 from fedwright_operator.reconcile.desk import Desk, GaveUp, Unfinished
 from fedwright_operator.reconcile.inspection import Invalid, inspected
@@ -371,7 +371,7 @@ def _status(at: Pass, retries: int) -> RequestStatus:
     return RequestStatus(
         phase=course.phase,
         observed_generation=generation,
-        conditions=conditions(before.conditions, _facts(course), at.observed.now, generation),
+        conditions=conditions(before.conditions, _facts(course, at.observed.waiting), at.observed.now, generation),
         images=course.images or before.images,
         frozen_spec=course.frozen or before.frozen_spec,
         questions=course.questions,
@@ -393,7 +393,7 @@ def _status(at: Pass, retries: int) -> RequestStatus:
     )
 
 
-def _facts(course: Course) -> list[Fact]:
+def _facts(course: Course, waits: Sequence[Waits]) -> list[Fact]:
     """Milestones are true once reached; what stands in the way of the next one is said on it."""
     ended, waiting = course.phase.terminal, course.phase.waiting
     facts, blocked = [], False
@@ -404,8 +404,16 @@ def _facts(course: Course) -> list[Fact]:
             blocked = True
             facts.append(Fact(type_, False if ended else None, course.reason, course.message))
     facts.append(Fact("Paused", waiting, course.reason, course.message if waiting else ""))
+    facts.append(_held_up(waits))
     facts.append(Fact("Finished", ended, course.reason, course.message if ended else ""))
     return facts
+
+
+def _held_up(waits: Sequence[Waits]) -> Fact:
+    """Whether works cannot start, and why the first of them cannot."""
+    if not waits:
+        return Fact("HeldUp", False, "NothingWaits")
+    return Fact("HeldUp", True, waits[0].reason, f"{len(waits)} wait: {waits[0].message}"[:1024])
 
 
 def _spent(at: Pass) -> Spent:

@@ -9,7 +9,7 @@ from fedwright_crds.deployment import Deployment
 from fedwright_crds.federation import Federation
 from fedwright_crds.request import FLStrategyRequest
 from fedwright_crds.work import BoxKind, WorkResult
-from fedwright_operator.reconcile.api import Observed, ReleaseStatus
+from fedwright_operator.reconcile.api import Observed, ReleaseStatus, Waits
 from fedwright_operator.shell.kinds import AnyResource, R
 
 Uid = str
@@ -26,6 +26,7 @@ class View:
     read: Callable[[str], bytes]
     releases: Mapping[Uid, ReleaseStatus] = field(default_factory=dict)
     progress: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    waiting: tuple[Waits, ...] = ()
 
     def live(self) -> tuple[AnyResource, ...]:
         """Those that are not on their way out, nor is their owner."""
@@ -70,6 +71,7 @@ class View:
             deployment=deployment,
             federation=self._named(Federation, fleet, meta.namespace),
             progress=self.progress,
+            waiting=self.waiting,
         )
 
     def candidate(self, resource: Candidate, results: Mapping[str, WorkResult]) -> Observed[Candidate]:

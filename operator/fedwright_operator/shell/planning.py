@@ -122,6 +122,7 @@ def _basis(view: View, resource: AnyResource, works: Sequence[Work], finished: C
         frozenset(work.id for work in works if work.id in finished),
         tuple(tuple(view.progress.get(work.id, {}).items()) for work in works),
         view.releases.get(resource.metadata.uid or ""),
+        view.waiting if isinstance(resource, FLStrategyRequest) else (),
     )
 
 

@@ -1,0 +1,204 @@
+"""What goes wrong on a cluster while requests run: nothing is lost, nothing is done twice, and the winner is the same.
+
+Some of it is done to the machine below the cluster, so those tests run where devcluster started it.
+"""
+
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cluster_requests import apply, counted, ended, manifest, request, results, until
+from helm import CHARTS, DEVCLUSTER
+from kubectl import Kubectl
+
+pytestmark = [pytest.mark.cluster, pytest.mark.slow]
+
+Json = dict[str, Any]
+
+NODES = ("node1", "node2")
+LEASE_SECONDS = 20.0
+"""Within which another operator leads."""
+
+
+@pytest.fixture(scope="module")
+def undisturbed(operator: Kubectl, programs: str) -> Iterator[Json]:
+    """What a request comes to where nothing goes wrong: its candidates' codes and scores, and the winner."""
+    space = Kubectl(operator.config, programs)
+    space("create", "namespace", space.namespace)
+    apply(space, manifest(deployment={"enabled": False}))
+    ended(space)
+    yield outcome(space)
+    space.stop_using()
+
+
+@pytest.fixture
+def devcluster() -> Callable[..., None]:
+    program = DEVCLUSTER / "devcluster"
+    if not program.exists():
+        pytest.skip("this cluster's nodes are not this machine's to stop")
+
+    def run(*words: str) -> None:
+        done = subprocess.run([program, *words], capture_output=True, text=True, timeout=180)
+        assert done.returncode == 0, done.stderr
+
+    return run
+
+
+def outcome(space: Kubectl) -> Json:
+    found = request(space)
+    candidates = {
+        one["metadata"]["name"]: (one["status"].get("code"), one["status"].get("score"), one["status"].get("final"))
+        for one in space.get("flcand")["items"]
+    }
+    status = found["status"]
+    return {"phase": status["phase"], "winner": status.get("winner"), "best": status.get("bestScore"), **candidates}
+
+
+def holder(operator: Kubectl) -> str:
+    """The pod of the operator that leads."""
+    return str(operator.get("lease", "fedwright")["spec"].get("holderIdentity", "")).split("/")[0]
+
+
+@contextmanager
+def meanwhile(act: Callable[[], None], every: float) -> Iterator[None]:
+    """Do it again and again in a thread; what it raises fails the test at the end."""
+    done, problems = threading.Event(), list[Exception]()
+
+    def loop() -> None:
+        while not done.wait(every):
+            try:
+                act()
+            except Exception as problem:
+                problems.append(problem)
+
+    thread = threading.Thread(target=loop)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+    assert not problems, problems
+
+
+def test_operators_that_are_killed_every_five_seconds_end_at_the_same_winner(
+    operator: Kubectl, space: Kubectl, undisturbed: Json
+) -> None:
+    def kill() -> None:
+        operator("delete", "pod", "-l", "app.kubernetes.io/component=operator", "--force", "--grace-period=0")
+
+    with counted(space) as starts, meanwhile(kill, every=5.0):
+        apply(space, manifest(deployment={"enabled": False}))
+        ended(space, seconds=1800)
+    operator("rollout", "status", "deployment/fedwright", "--timeout=120s", seconds=130)
+    assert outcome(space) == undisturbed
+    assert set(Counter(starts).values()) == {1}, "a WorkId was started twice"
+    assert starts.keys() == results(space).keys()
+
+
+def test_a_request_outlives_a_paused_leader_an_api_server_that_is_away_a_lost_node_and_an_upgrade(
+    operator: Kubectl, space: Kubectl, undisturbed: Json, devcluster: Callable[..., None]
+) -> None:
+    apply(space, manifest(deployment={"enabled": False}))
+    until(lambda: len(results(space)) >= 4)
+    _pause_the_leader(operator)
+    done = len(results(space))
+    until(lambda: len(results(space)) > done, seconds=120)
+    devcluster("stop-api")
+    time.sleep(30)
+    devcluster("start-api")
+    until(lambda: _more_than(space, done + 1), seconds=240)
+    devcluster("stop-node", "2")
+    try:
+        until(lambda: _more_than(space, done + 4), seconds=300)
+        operator("rollout", "restart", "deployment/fedwright")
+    finally:
+        devcluster("start-node", "2")
+    ended(space, seconds=1800)
+    assert outcome(space) == undisturbed
+
+
+def _more_than(space: Kubectl, count: int) -> bool:
+    try:
+        return len(results(space)) > count
+    except AssertionError:  # the API server is still coming up
+        return False
+
+
+def _pause_the_leader(operator: Kubectl) -> None:
+    """Stop its process, see another lead within twenty seconds, wake it: it writes nothing and ends."""
+    leader = holder(operator)
+    process = _process_of(operator, leader)
+    os.kill(process, signal.SIGSTOP)
+    try:
+        began = time.monotonic()
+        until(lambda: holder(operator) not in {leader, ""}, seconds=LEASE_SECONDS + 5)
+        assert time.monotonic() - began < LEASE_SECONDS
+        status = operator.get("lease", "fedwright")["spec"]["holderIdentity"]
+    finally:
+        os.kill(process, signal.SIGCONT)
+    until(lambda: not Path(f"/proc/{process}").exists(), seconds=30)
+    assert operator.get("lease", "fedwright")["spec"]["holderIdentity"] == status
+
+
+def _process_of(operator: Kubectl, pod: str) -> int:
+    """On this machine, the first process of a pod's container."""
+    uid = operator.get("pod", pod)["metadata"]["uid"]
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            words, groups = (folder / "cmdline").read_bytes(), (folder / "cgroup").read_text()
+        except OSError:
+            continue
+        if b"fedwright_operator.cluster" in words and uid in groups.replace("_", "-"):
+            return int(folder.name)
+    pytest.skip("the pods of this cluster are not processes of this machine")
+
+
+def test_a_request_that_is_deleted_in_mid_run_leaves_nothing(operator: Kubectl, space: Kubectl) -> None:
+    apply(space, manifest())
+    until(lambda: len(results(space)) >= 3)
+    space("delete", "flsr", "tiny", "--wait=true")
+    until(lambda: not space.get("flcand,jobs,pods,secrets")["items"], seconds=120)
+    until(lambda: {one["metadata"]["name"] for one in space.get("cm")["items"]} == {"kube-root-ca.crt"}, seconds=120)
+
+
+def test_an_image_that_cannot_be_pulled_is_waited_for_and_said(operator: Kubectl, space: Kubectl) -> None:
+    """The chart is told a judge that no node has; the request says so, and goes on once it is right again."""
+    helm(operator, "--set", "images.judge.tag=none")
+    try:
+        apply(space, manifest())
+        until(lambda: held_up(space) in {"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull"}, seconds=120)
+        space("delete", "flsr", "tiny", "--wait=true")
+    finally:
+        helm(operator)
+
+
+def held_up(space: Kubectl) -> str:
+    conditions = request(space).get("status", {}).get("conditions", ())
+    return next((one["reason"] for one in conditions if one["type"] == "HeldUp"), "")
+
+
+def helm(operator: Kubectl, *words: str) -> None:
+    command = [
+        "helm",
+        "upgrade",
+        "fedwright",
+        CHARTS / "fedwright",
+        "-n",
+        operator.namespace,
+        "--reuse-values",
+        "--wait",
+    ]
+    restored = ["--set", f"images.judge.tag={os.environ.get('FEDWRIGHT_TAG', 'dev')}"]
+    done = subprocess.run(
+        [*command, *restored, *words], env=operator.environment, capture_output=True, text=True, timeout=240
+    )
+    assert done.returncode == 0, done.stderr
