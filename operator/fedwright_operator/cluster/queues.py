@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from fedwright_operator.cluster.api import AwayError
@@ -81,10 +82,12 @@ class Queues:
             if pause is None and entry.asked is None:
                 del self._entries[root]
                 return
-            try:
-                await asyncio.wait_for(entry.wake.wait(), pause or 0.0)
-            except TimeoutError:
-                entry.asked = entry.asked or time.monotonic()
+            if entry.failures:
+                await asyncio.sleep(pause or 0.0)  # whatever it is asked meanwhile: what failed is not hurried
+            else:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(entry.wake.wait(), pause or 0.0)
+            entry.asked = entry.asked or time.monotonic()
 
     async def _once(self, root: str, entry: _Entry) -> float | None:
         """One pass; how long to wait for the next unless someone asks."""

@@ -124,3 +124,24 @@ def test_an_error_is_tried_again_and_holds_up_no_other_root() -> None:
         await until(lambda: tries["broken"] == 2 and tries["sound"] == 1)
 
     assert sorted(play(run, story)) == ["away", "done", "done"]
+
+
+def test_what_failed_is_not_hurried_by_whoever_asks() -> None:
+    times: list[float] = []
+
+    def run(_: str) -> float | None:
+        times.append(time.monotonic())
+        if len(times) == 1:
+            raise AwayError("the API server does not answer")
+        return 60.0
+
+    async def story(queues: Queues) -> None:
+        queues.ask("a")
+        await until(lambda: len(times) == 1)
+        for _ in range(20):
+            queues.ask("a")
+            await asyncio.sleep(0.01)
+        await until(lambda: len(times) >= 2)
+
+    play(run, story)
+    assert times[1] - times[0] >= 0.9
