@@ -198,6 +198,8 @@ def _root() -> Iterator[str]:
             yield from ("--symlink", str(path.readlink()), str(path)) if path.is_symlink() else (
                 "--ro-bind-try", str(path), str(path),
             )  # fmt: skip
+    repository = str(ROOM.parents[2])  # which may lie below a folder that is left out
+    yield from ("--ro-bind", repository, repository)
 
 
 def read_delivery(text: str) -> dict[str, bytes]:

