@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test replay check bench crds images cluster e2e clean
+.PHONY: demo test replay check bench bench-cluster crds images cluster e2e clean
 
 demo: $(READY)
 	$(BIN)/fedwright run examples/digits-noniid.yaml --home demo
@@ -29,6 +29,9 @@ check: $(READY)
 bench: $(READY)
 	$(BIN)/python -m benchmarks
 
+bench-cluster: $(READY)
+	tools/with-cluster $(BIN)/python -m benchmarks.cluster
+
 crds: $(READY)
 	$(BIN)/python -m fedwright_crds
 	$(BIN)/python -m fedwright_crds --folder charts/fedwright/files/crds
@@ -41,9 +44,10 @@ cluster: $(READY) images
 images: $(READY)
 	tools/with-cluster $(BIN)/python -m images build
 
-# The tests that need that cluster.
+# The tests that need that cluster; those with faults take half an hour.
+E2E ?= tests/cluster
 e2e: $(READY)
-	tools/with-cluster $(BIN)/python -m pytest -m cluster tests/cluster
+	tools/with-cluster $(BIN)/python -m pytest -m cluster $(E2E)
 
 # The lock is complete, so nothing is resolved here: --no-deps keeps pip from looking for more.
 $(READY): requirements.lock pyproject.toml

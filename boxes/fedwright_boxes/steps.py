@@ -21,7 +21,7 @@ from fedwright_boxes.limits import Limits
 from fedwright_boxes.parcel import Content, Program
 from fedwright_boxes.protocol import Enclosure
 from fedwright_boxes.stream import Allowed, Delivery, StreamError, receive
-from fedwright_boxes.watch import Cell, Order, supervise
+from fedwright_boxes.watch import NO_TRUST, Cell, Order, Trust, supervise
 from fedwright_crds.base import Digest, digest_of
 from fedwright_crds.work import MIB, BoxKind, Input, Outcome, Reason, Step, Verdict, Work, WorkResult
 
@@ -121,11 +121,17 @@ def read_inputs(entries: Iterable[Input], artifacts: Artifacts) -> dict[str, byt
 
 
 def run_step(
-    progress: Progress, step: Step, zygote: Zygote, artifacts: Artifacts, scratch: Path, cancelled: Callable[[], bool]
+    progress: Progress,
+    step: Step,
+    zygote: Zygote,
+    artifacts: Artifacts,
+    scratch: Path,
+    cancelled: Callable[[], bool],
+    trust: Trust = NO_TRUST,
 ) -> str:
     """Adds the step's verdict; the answer is why the work ends here, '' if it goes on."""
     with contextlib.ExitStack() as stack:
-        team = _Team(progress, step, zygote, scratch)
+        team = _Team(progress, step, zygote, scratch, trust)
         cells = team.start(stack)
         culprit = supervise(cells, cancelled, team.switchboard)
         verdict, message = team.verdict(culprit)
@@ -155,8 +161,9 @@ def _take(progress: Progress, step: Step, delivery: Delivery, artifacts: Artifac
 class _Team:
     """The cells of one step: one, or a server and its clients."""
 
-    def __init__(self, progress: Progress, step: Step, zygote: Zygote, scratch: Path) -> None:
+    def __init__(self, progress: Progress, step: Step, zygote: Zygote, scratch: Path, trust: Trust) -> None:
         self._progress, self._step, self._zygote, self._scratch = progress, step, zygote, scratch
+        self._trust = trust
         self._allowed = _allowed(progress.work, step)
         self._cells: list[Cell] = []
         self.switchboard: Switchboard | None = None
@@ -204,7 +211,7 @@ class _Team:
             files=len(files),
             open_files=self._zygote.profile.open_files,
         )
-        return Order(program, files, bounds, allowed.most_bytes)
+        return Order(program, files, bounds, allowed.most_bytes, self._trust)
 
     def _beside(self) -> int:
         """Where all have one user, the kernel counts what the others may start with what each has."""

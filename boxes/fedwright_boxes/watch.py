@@ -39,6 +39,19 @@ _BOX = "/box"
 
 
 @dataclass(frozen=True)
+class Trust:
+    """What a program of ours is granted, and generated code never is."""
+
+    hear: Callable[[bytes], None] | None = None
+    """Is given what the program prints while it runs, in pieces as they come; it must not wait."""
+    grace_seconds: float = 0.0
+    """How long the program has to end by itself once it is told to, by SIGTERM; with none it is killed."""
+
+
+NO_TRUST = Trust()
+
+
+@dataclass(frozen=True)
 class Order:
     """What a cell is to do and how much it may send back, in bytes."""
 
@@ -46,6 +59,7 @@ class Order:
     files: Mapping[str, parcel.Content]
     limits: Limits
     result_bytes: int
+    trust: Trust = NO_TRUST
 
 
 class Exchange(Protocol):
@@ -61,13 +75,13 @@ class Exchange(Protocol):
 class _Inlet:
     """The reading end of a pipe from a cell, with a bound on what is kept."""
 
-    def __init__(self, kept: int, flood: int, tail: bool = False) -> None:
+    def __init__(self, kept: int, flood: int, tail: bool = False, hear: Callable[[bytes], None] | None = None) -> None:
         self.descriptor, self.writing = os.pipe()
         os.set_blocking(self.descriptor, False)
         self.data = bytearray()
         self.size = 0
         self.open = True
-        self._kept, self._flood, self._tail = kept, flood, tail
+        self._kept, self._flood, self._tail, self._hear = kept, flood, tail, hear
 
     @property
     def flooded(self) -> bool:
@@ -82,6 +96,8 @@ class _Inlet:
                 return
             self.open = bool(chunk)
             self.size += len(chunk)
+            if self._hear:
+                self._hear(chunk)
             if self._tail or len(self.data) < self._kept:
                 self.data += chunk
             if self._tail and len(self.data) > 2 * self._kept:
@@ -110,9 +126,10 @@ class Cell:
         self._inherited = zygote.inherited_bytes
         self._started = time.monotonic()
         self._seconds = 0.0
-        self._dies_by = float("inf")
+        self._grace = order.trust.grace_seconds
+        self._ends_by = self._dies_by = float("inf")
         self.result = _Inlet(order.result_bytes + 1, order.result_bytes)
-        self.text = _Inlet(_TEXT_KEPT, _TEXT_FLOOD, tail=True)
+        self.text = _Inlet(_TEXT_KEPT, _TEXT_FLOOD, tail=True, hear=order.trust.hear)
         self._note = _Inlet(_NOTE_KEPT, _TEXT_FLOOD)
         self._ended = _Inlet(END.size, _TEXT_FLOOD)
         self._start(zygote, order, channel)
@@ -166,19 +183,36 @@ class Cell:
         """False once its tree is dead and all that it sent has been read, or it could never start."""
         return self._handle is not None and self._ended.open
 
+    def end(self, why: Reason) -> None:
+        """Tell it to end, and kill it once its grace is over. Reasons count as in `kill`."""
+        if not self._grace:
+            self.kill(why)
+        elif not self._why and not self._status:
+            self._why = why
+            self._ends_by = time.monotonic() + self._grace
+            if self.alive:
+                self._send(signal.SIGTERM)
+
     def kill(self, why: Reason) -> None:
         """Only the first reason counts, and none after a cell has ended by itself."""
-        if self._why or self._status:
+        if self._dying or self._status:
             return
-        self._why = why
+        self._why = self._why or why
         self._dies_by = time.monotonic() + _DYING_SECONDS
         if self.alive:
             self._signal()
 
-    def _signal(self) -> None:
+    @property
+    def _dying(self) -> bool:
+        return self._dies_by < float("inf")
+
+    def _send(self, number: signal.Signals) -> None:
         assert self._handle is not None
         with contextlib.suppress(ProcessLookupError):
-            signal.pidfd_send_signal(self._handle, signal.SIGKILL)
+            signal.pidfd_send_signal(self._handle, number)
+
+    def _signal(self) -> None:
+        self._send(signal.SIGKILL)
         if self._root and self._process > 0:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process, signal.SIGKILL)
@@ -208,11 +242,13 @@ class Cell:
         if not self.alive:
             return
         if now - self._started > self._limits.wall_seconds:
-            self.kill(Reason.DEADLINE_EXCEEDED)
+            self.end(Reason.DEADLINE_EXCEEDED)
+        if now > self._ends_by:
+            self.kill(Reason.PLATFORM)
         if self._out_of_memory():
             self.kill(Reason.OUT_OF_MEMORY)
         if (
-            not self._group and not self._why and self._note.data
+            not self._group and not self._dying and self._note.data
         ):  # before its note it is ours, and may look like the zygote
             self._weigh()
         if now > self._dies_by:
@@ -309,7 +345,7 @@ def supervise(cells: Sequence[Cell], cancelled: Callable[[], bool], exchange: Ex
         culprit = culprit or next((cell for cell in cells if cell.failed), None)
         if culprit or cancelled():
             for cell in cells:
-                cell.kill(Reason.PLATFORM)
+                (cell.kill if culprit else cell.end)(Reason.PLATFORM)
     if exchange:
         for descriptor in exchange.sockets():
             exchange.serve(descriptor)  # what the last to end had said is counted, too

@@ -3,6 +3,7 @@
 Some of it is done to the machine below the cluster, so those tests run where devcluster started it.
 """
 
+import json
 import os
 import signal
 import subprocess
@@ -15,9 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cluster_requests import apply, counted, ended, manifest, request, results, until
+import yaml
+from cluster_requests import apply, counted, ended, held_up, manifest, request, results, until
 from helm import CHARTS, DEVCLUSTER
 from kubectl import Kubectl
+from whole_requests import run
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 
@@ -29,14 +32,17 @@ LEASE_SECONDS = 20.0
 
 
 @pytest.fixture(scope="module")
-def undisturbed(operator: Kubectl, programs: str) -> Iterator[Json]:
-    """What a request comes to where nothing goes wrong: its candidates' codes and scores, and the winner."""
-    space = Kubectl(operator.config, programs)
-    space("create", "namespace", space.namespace)
-    apply(space, manifest(deployment={"enabled": False}))
-    ended(space)
-    yield outcome(space)
-    space.stop_using()
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Json:
+    """What the request comes to where nothing goes wrong, on one machine: codes, scores and the winner."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    file = folder / "tiny.yaml"
+    file.write_text(yaml.safe_dump(manifest(deployment={"enabled": False})))
+    done = run(file, folder / "home")
+    assert done.returncode == 0, done.stdout + done.stderr
+    resources = folder / "home" / "resources"
+    found = json.loads((resources / "flstrategyrequests" / "default" / "tiny.json").read_text())
+    candidates = [json.loads(one.read_text()) for one in (resources / "candidates").glob("*/*.json")]
+    return outcome(found, candidates)
 
 
 @pytest.fixture
@@ -52,14 +58,17 @@ def devcluster() -> Callable[..., None]:
     return run
 
 
-def outcome(space: Kubectl) -> Json:
-    found = request(space)
-    candidates = {
-        one["metadata"]["name"]: (one["status"].get("code"), one["status"].get("score"), one["status"].get("final"))
-        for one in space.get("flcand")["items"]
-    }
+def outcome(found: Json, candidates: list[Json]) -> Json:
     status = found["status"]
-    return {"phase": status["phase"], "winner": status.get("winner"), "best": status.get("bestScore"), **candidates}
+    came_to = {
+        one["metadata"]["name"]: [one["status"].get(key) for key in ("code", "score", "best", "final")]
+        for one in candidates
+    }
+    return {"phase": status["phase"], "winner": status.get("winner"), "best": status.get("bestScore"), **came_to}
+
+
+def outcome_in(space: Kubectl) -> Json:
+    return outcome(request(space), space.get("flcand")["items"])
 
 
 def holder(operator: Kubectl) -> str:
@@ -99,7 +108,7 @@ def test_operators_that_are_killed_every_five_seconds_end_at_the_same_winner(
         apply(space, manifest(deployment={"enabled": False}))
         ended(space, seconds=1800)
     operator("rollout", "status", "deployment/fedwright", "--timeout=120s", seconds=130)
-    assert outcome(space) == undisturbed
+    assert outcome_in(space) == undisturbed
     assert set(Counter(starts).values()) == {1}, "a WorkId was started twice"
     assert starts.keys() == results(space).keys()
 
@@ -123,7 +132,7 @@ def test_a_request_outlives_a_paused_leader_an_api_server_that_is_away_a_lost_no
     finally:
         devcluster("start-node", "2")
     ended(space, seconds=1800)
-    assert outcome(space) == undisturbed
+    assert outcome_in(space) == undisturbed
 
 
 def _more_than(space: Kubectl, count: int) -> bool:
@@ -179,11 +188,6 @@ def test_an_image_that_cannot_be_pulled_is_waited_for_and_said(operator: Kubectl
         space("delete", "flsr", "tiny", "--wait=true")
     finally:
         helm(operator)
-
-
-def held_up(space: Kubectl) -> str:
-    conditions = request(space).get("status", {}).get("conditions", ())
-    return next((one["reason"] for one in conditions if one["type"] == "HeldUp"), "")
 
 
 def helm(operator: Kubectl, *words: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
-from cluster_requests import TINY, apply, counted, ended, manifest, request, results, until
+from cluster_requests import TINY, apply, counted, ended, held_up, manifest, request, results, until
 from kubectl import Kubectl
 from whole_requests import result, run
 
@@ -103,23 +103,21 @@ def test_a_namespace_goes_in_mid_request(operator: Kubectl, space: Kubectl) -> N
     assert time.monotonic() - began < 90
 
 
-def test_two_requests_of_one_name_in_two_namespaces_do_not_meet(operator: Kubectl, space: Kubectl) -> None:
+def test_two_requests_of_one_name_do_not_meet_and_a_quota_of_one_pod_is_waited_for(
+    operator: Kubectl, space: Kubectl
+) -> None:
     other = Kubectl(space.config, space.programs)
     other("create", "namespace", other.namespace)
+    other("create", "quota", "narrow", "--hard=pods=1")
     try:
         apply(space, manifest(judging={**TINY["judging"], "seed": 1}))
-        apply(other, manifest(judging={**TINY["judging"], "seed": 2}))
+        apply(other, manifest(judging={**TINY["judging"], "seed": 2}, search={**TINY["search"], "parallel": 4}))
+        until(lambda: held_up(other) == "QuotaExceeded", seconds=300)
         first, second = ended(space), ended(other)
+        outcomes = {one["outcome"] for one in results(other).values()}
     finally:
         other.stop_using()
     assert first["status"]["phase"] in {"Succeeded", "NoImprovement"}
     assert second["status"]["phase"] in {"Succeeded", "NoImprovement"}
     assert first["status"]["decision"] != second["status"]["decision"]
-
-
-def test_a_quota_of_one_pod_makes_works_wait_and_not_fail(operator: Kubectl, space: Kubectl) -> None:
-    space("create", "quota", "narrow", "--hard=pods=1")
-    apply(space, manifest(search={**TINY["search"], "parallel": 4}))
-    found = ended(space)
-    assert found["status"]["phase"] in {"Succeeded", "NoImprovement"}
-    assert {one["outcome"] for one in results(space).values()} == {"Succeeded"}
+    assert outcomes == {"Succeeded"}, "what waited for room has failed"

@@ -55,6 +55,12 @@ def until(holds: Callable[[], bool], seconds: float = 180.0, pause: float = 0.5)
         time.sleep(pause)
 
 
+def held_up(space: Kubectl, name: str = "tiny") -> str:
+    """Why works of a request cannot start, as its condition says; '' if they can."""
+    conditions = request(space, name).get("status", {}).get("conditions", ())
+    return next((one["reason"] for one in conditions if one["type"] == "HeldUp" and one["status"] == "True"), "")
+
+
 def results(space: Kubectl) -> dict[str, Json]:
     """What became of each work, by id."""
     found = space.get("cm", "-l", "fedwright.dev/role=result")["items"]

@@ -4,14 +4,14 @@ Imported by both sides, so it knows neither how a cell is locked in nor what a m
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import PurePosixPath
 from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints
 
 from fedwright_crds.base import Digest, Strict, Text, Word
-from fedwright_crds.work import MIB, Reason, Verdict
+from fedwright_crds.work import MIB, BoxKind, Reason, Verdict
 
 LAUNCH = "fedwright_boxes.pod.launch"
 """`python -I -B -m LAUNCH <step> [--probe HOST:PORT ...]` is the command of a step's container."""
@@ -43,6 +43,10 @@ DELIVERED_BYTES = 6 * MIB
 LINE_LETTERS = 8000
 """Most letters of base64 in one line of the delivery."""
 PROBE_SECONDS = 0.5
+LAST_SECONDS = 1
+"""What a launcher that is told to end has for its last words before it is killed."""
+GRACE_SECONDS: Mapping[BoxKind, int] = {BoxKind.PLATFORM: 10}
+"""What programs of ours have beside that, to leave things in order; all others are killed at once."""
 
 EXIT_CODES: Mapping[Reason, int] = {
     Reason.COMPLETED: 0,
@@ -100,6 +104,11 @@ def chunk_name(number: int) -> str:
 def message_room(containers: int) -> int:
     """Bytes that are kept of each last message in a pod of so many containers."""
     return min(MESSAGE_BYTES, MESSAGES_BYTES // containers)
+
+
+def stop_seconds(boxes: Iterable[BoxKind]) -> int:
+    """How long a pod with steps of these kinds may take to end when it is told to."""
+    return LAST_SECONDS + max(GRACE_SECONDS.get(box, 0) for box in boxes)
 
 
 def ending_bytes(ending: Ending, most: int = MESSAGE_BYTES) -> bytes:

@@ -21,15 +21,17 @@ from fedwright_boxes import folders, sight, steps, syscalls
 from fedwright_boxes.keeper import Zygote, ZygoteError
 from fedwright_boxes.pod import contract, orphans, probe
 from fedwright_boxes.pod.contract import EXIT_CODES, Ending
+from fedwright_boxes.pod.relay import Relay
 from fedwright_boxes.pod.volumes import VolumeError, Volumes
 from fedwright_boxes.profiles import IMPORT_CACHE, PROFILES, Profile
 from fedwright_boxes.steps import Progress, WorkError
+from fedwright_boxes.watch import NO_TRUST, Trust
 from fedwright_crds.base import Digest, digest_of
 from fedwright_crds.work import BoxKind, Reason, Step, Verdict, Work
 
 _TICK_SECONDS = 0.05
 _LAST_SECONDS = 0.7
-"""Between a request to stop and an end that waits for nothing more."""
+"""Between a request to stop, with what grace there is, and an end that waits for nothing more."""
 _SWEEP_SECONDS = 10.0
 _SAME_FIGURES = {"ATEN_CPU_CAPABILITY": "default"}
 """Behind bubblewrap torch cannot see which processor it has, and figures must not tell one box from another."""
@@ -48,13 +50,14 @@ class Launcher:
         self._name, self._volumes, self._probes = name, volumes, probes
         self._stopped = threading.Event()
         self._speaking = threading.Lock()
+        self._grace_seconds = 0
         self._room = contract.message_room(contract.MOST_CONTAINERS)
         """Bytes of the last message, until the work says how many containers there are."""
 
     def stop(self, *_: object) -> None:
         if not self._stopped.is_set():
             self._stopped.set()
-            hurry = threading.Timer(_LAST_SECONDS, self._give_up)
+            hurry = threading.Timer(self._grace_seconds + _LAST_SECONDS, self._give_up)
             hurry.daemon = True
             hurry.start()
 
@@ -99,11 +102,20 @@ class Launcher:
                 raise RefusalError(f"the network is not closed: {open_[0]}:{open_[1]} takes a connection")
             self._wait_for(zygote)
             with orphans.Broom(lambda: {zygote.process_id or 0}):
-                message = steps.run_step(progress, step, zygote, kept, self._volumes.box, self._stopped.is_set)
+                message = steps.run_step(
+                    progress, step, zygote, kept, self._volumes.box, self._stopped.is_set, self._trust(step)
+                )
         verdict = progress.verdicts[-1]
         if verdict.reason == Reason.COMPLETED:
             self._hand_on(step, progress, kept)
         return Ending(verdict=verdict, message=message)
+
+    def _trust(self, step: Step) -> Trust:
+        """A program of ours is heard while it runs, and told to end before it is killed."""
+        if step.box is not BoxKind.PLATFORM:
+            return NO_TRUST
+        self._grace_seconds = contract.GRACE_SECONDS[step.box]
+        return Trust(None if step.quiet else Relay(sys.stdout.fileno()).hear, self._grace_seconds)
 
     def _progress(self, work: Work, step: Step, kept: "_Kept") -> Progress:
         inputs = steps.read_inputs([entry for entry in work.inputs if entry.name in step.inputs], kept)

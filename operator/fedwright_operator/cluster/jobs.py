@@ -24,6 +24,7 @@ from fedwright_boxes.pod.contract import (
     TO,
     WORK,
     chunk_name,
+    stop_seconds,
 )
 from fedwright_crds.base import Digest, canonical
 from fedwright_crds.work import BoxKind, Step, Work
@@ -160,7 +161,7 @@ class _Pod:
         spec = {
             "restartPolicy": "Never",
             "activeDeadlineSeconds": pod_seconds(self._work, settings),
-            "terminationGracePeriodSeconds": 1,
+            "terminationGracePeriodSeconds": stop_seconds(step.box for step in self._work.steps),
             "automountServiceAccountToken": False,
             "serviceAccountName": settings.service_account_name,
             "enableServiceLinks": False,

@@ -3,7 +3,7 @@
 from collections import Counter as Counts
 from collections.abc import Callable, Iterable
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -38,6 +38,7 @@ class Metrics:
             buckets=_WORK_SECONDS,
             **known,  # type: ignore[arg-type]
         )
+        ProcessCollector(registry=self.registry)
         self.registry.register(_Seen(cache, api, lambda: self.depth()))
 
     def passed(self, outcome: str, waited: float, took: float) -> None:

@@ -20,6 +20,7 @@ from fedwright_operator.cluster.artifacts import ClusterArtifacts
 from fedwright_operator.cluster.cache import Cache
 from fedwright_operator.cluster.invalid import refusal
 from fedwright_operator.cluster.ours import owner
+from fedwright_operator.cluster.progress import Progress
 from fedwright_operator.cluster.releases import Fleet, Releases
 from fedwright_operator.cluster.results import Results
 from fedwright_operator.cluster.works import Works
@@ -63,6 +64,7 @@ class Passes:
         self._api, self._cache, self._artifacts = api, cache, artifacts
         self._applier, self._works, self._releases = Applier(api, cache, artifacts), works, releases
         self._planners, self._images = planners, images
+        self._progress = Progress(api, cache)
         self._groups: dict[str, Group] = {}
 
     def run(self, uid: str) -> float | None:
@@ -85,7 +87,7 @@ class Passes:
                 return RESYNC_SECONDS
             raise
         due = self._groups[uid].plans.due - time.monotonic()
-        return max(0.0, min(look, due)) if settled else SOON_SECONDS
+        return max(0.0, min(look, due, self._progress.due(uid))) if settled else SOON_SECONDS
 
     def _settle(self, uid: str, root: AnyResource) -> bool:
         """Plan and apply until nothing changes; whether that came to an end."""
@@ -143,6 +145,7 @@ class Passes:
             images=self._images,
             read=lambda digest: self._artifacts.read(namespace, digest),
             releases=self._seen(root),
+            progress=self._progress.of(root.metadata.uid or ""),
             waiting=self._works.waiting(root),
         )
 
@@ -172,6 +175,7 @@ class Passes:
         self._groups.pop(uid, None)
         self._artifacts.forget(uid)
         self._works.forget(uid)
+        self._progress.forget(uid)
 
 
 def _fleet(federation: AnyResource, release: Release) -> Fleet:

@@ -1,0 +1,123 @@
+"""A request on the cluster of `make cluster` against the same on one machine: `python -m benchmarks.cluster`.
+
+Seconds from the wish to the winner, what a judging Job costs beside its steps, and what the operator asks of the API.
+"""
+
+import json
+import re
+import subprocess
+import time
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from benchmarks.requests import amended, example, run
+from benchmarks.table import Row, save, show
+
+Json = dict[str, Any]
+
+SYSTEM, SPACE = "fedwright-system", "fedwright-bench"
+SECONDS = 3600
+
+
+def measure() -> list[Row]:
+    """One small request, here and there."""
+    wish = _small()
+    here = run(wish)
+    _kubectl("create", "namespace", SPACE)
+    try:
+        before = _operator()
+        began = time.monotonic()
+        _kubectl("apply", "-f", "-", body=wish)
+        name = wish["metadata"]["name"]
+        _kubectl("wait", f"flsr/{name}", "--for=condition=Finished", f"--timeout={SECONDS}s")
+        there, after = time.monotonic() - began, _operator()
+        winner = json.loads(_kubectl("get", "flsr", name, "-o", "json"))["status"].get("winner") or None
+        works = [json.loads(one["data"]["result.json"]) for one in _results()]
+    finally:
+        _kubectl("delete", "namespace", SPACE, "--wait=false")
+    judged = [one for one in works if one["kind"] == "judge"]
+    passes = after["fedwright_reconcile_seconds_count"] - before["fedwright_reconcile_seconds_count"]
+    spent = after["fedwright_reconcile_seconds_sum"] - before["fedwright_reconcile_seconds_sum"]
+    calls = after["fedwright_api_calls"] - before["fedwright_api_calls"]
+    return [
+        Row("request on one machine", here.seconds, "s", f"{here.winner or 'no winner'}"),
+        Row("request on the cluster", there, "s", f"{winner or 'no winner'}, {len(works)} works"),
+        Row("judging Job, first container to last", median(map(_seconds, judged)), "s", f"median of {len(judged)}"),
+        Row("judging Job, beside its steps", median(map(_beside, judged)), "s", "starting containers and their boxes"),
+        Row("API calls of a request", calls, "calls", f"{calls / max(1, len(works)):.1f} a work"),
+        Row("reconcile, mean", 1000 * spent / max(1, passes), "ms", f"of {passes:.0f} passes"),
+        Row("reconcile, within one second", 100 * _within_a_second(after), "%", "of all since its start"),
+        Row("operator's memory", after["process_resident_memory_bytes"] / 2**20, "MiB", "of the leader, at most 256"),
+    ]
+
+
+def _small() -> Json:
+    wish = amended(
+        example("digits-noniid"),
+        search={"catalogueMethods": 1, "planCandidates": 0, "proposals": 0, "generations": 0, "trials": 1},
+        judging={"selectionSeeds": 1},
+        deployment={"enabled": False},
+    )
+    return {**wish, "metadata": {"name": "small"}}
+
+
+def _seconds(work: Mapping[str, Any]) -> float:
+    began, ended = (datetime.fromisoformat(work[key]) for key in ("startedAt", "finishedAt"))
+    return (ended - began).total_seconds()
+
+
+def _beside(work: Mapping[str, Any]) -> float:
+    return _seconds(work) - sum(verdict["wallSeconds"] for verdict in work["verdicts"])
+
+
+def _results() -> list[Json]:
+    found = _kubectl("-n", SPACE, "get", "cm", "-l", "fedwright.dev/role=result", "-o", "json")
+    return list(json.loads(found)["items"])
+
+
+def _operator() -> dict[str, float]:
+    """The leader's metrics, sums over labels."""
+    lease = json.loads(_kubectl("-n", SYSTEM, "get", "lease", "fedwright", "-o", "json"))
+    pod = lease["spec"]["holderIdentity"].split("/")[0]
+    said = _kubectl("get", "--raw", f"/api/v1/namespaces/{SYSTEM}/pods/{pod}:9090/proxy/metrics")
+    found: dict[str, float] = {}
+    for line in said.splitlines():
+        if match := re.fullmatch(r"(\w+)(\{.*\})? (\S+)", line):
+            key = match[1] + (match[2] or "") if match[1].endswith("_bucket") else match[1]
+            found[key] = found.get(key, 0.0) + float(match[3])
+    return found
+
+
+def _within_a_second(metrics: Mapping[str, float]) -> float:
+    buckets = [
+        value
+        for key, value in metrics.items()
+        if key.startswith("fedwright_reconcile_seconds_bucket") and 'le="1.0"' in key
+    ]
+    return sum(buckets) / max(1.0, metrics["fedwright_reconcile_seconds_count"])
+
+
+def _kubectl(*words: str, body: Json | None = None) -> str:
+    namespace = () if "-n" in words or "--raw" in words or "namespace" in words else ("-n", SPACE)
+    done = subprocess.run(
+        ["kubectl", *namespace, *words],
+        input=json.dumps(body) if body else None,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=SECONDS + 60,
+    )
+    if done.returncode:
+        raise SystemExit(
+            f"kubectl {' '.join(words)}: {done.stderr.strip()}; is there a cluster with the operator (make cluster)?"
+        )
+    return done.stdout
+
+
+if __name__ == "__main__":
+    rows = measure()
+    show(rows)
+    save(rows, Path("bench-cluster.json"))
