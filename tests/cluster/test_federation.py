@@ -15,12 +15,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cluster_fleet import ClusterFleet, group, namespaced, pod, simulated
+from cluster_fleet import SECONDS, ClusterFleet, group, namespaced, pod, simulated
 from kubectl import Kubectl
 
+from fedwright_boxes.pod.contract import stop_seconds
 from fedwright_crds.documents import DeploymentMetrics
+from fedwright_crds.work import BoxKind
+from fedwright_operator.cluster import names
+from fedwright_operator.cluster.cache import Cache
 from fedwright_operator.cluster.federation_values import FederationSettings, group_name
 from fedwright_operator.cluster.helm import HelmError
+from fedwright_operator.cluster.progress import Figures, Progress
 from fedwright_operator.cluster.releases import Fleet
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
@@ -53,6 +58,17 @@ with httpx.Client(verify=context) as client:
         print(path, client.post("https://" + address + path, content=b"", headers=headers).status_code)
 """
 """What an API answers, over TLS."""
+
+RUNS = """
+import pathlib, sys
+from fedwright_federation.flower.control import Control
+authority, token = (pathlib.Path("/fedwright", path) for path in ("authority/ca.crt", "control/token"))
+with Control("localhost:8001", authority.read_bytes(), token.read_text().strip()) as control:
+    for run in control.runs():
+        if run.settings["job"].startswith(sys.argv[1]):
+            print(run.status, run.outcome)
+"""
+"""How the runs of a job are."""
 
 JOIN = """
 import sys
@@ -125,6 +141,30 @@ def test_what_is_so_already_is_no_new_revision(cluster: ClusterFleet, fleet: Fle
 
 def test_a_work_of_the_operator_s_deploys_from_its_box(cluster: ClusterFleet, fleet: Fleet) -> None:
     assert same_as_simulated(cluster.deploy("boxed", ROUNDS)).restarts == 0
+
+
+def test_a_work_that_runs_is_seen_to_count_rounds_and_its_run_is_stopped_when_its_job_goes(
+    cluster: ClusterFleet, fleet: Fleet
+) -> None:
+    work, name = cluster.start("stopped", 400)
+    cache = Cache()
+    progress, until = Progress(cluster.releases.api, cache), time.monotonic() + SECONDS
+    seen: dict[str, Figures] = {}
+    while seen.get(work.id, {}).get("round", 0) < 2:
+        assert time.monotonic() < until, cluster.kubectl("logs", name, "-c", "0-deploy")
+        time.sleep(1)
+        cache.put(cluster.kubectl.get("pod", name))
+        seen = progress.of(str(cluster.owner["uid"]))
+    assert 0 <= seen[work.id]["accuracy"] <= 1
+    assert how_runs_are(cluster, "stopped") == ["running "]
+    cluster.kubectl("delete", "job", names.object_name(work.id))
+    cluster.kubectl("wait", f"pod/{name}", "--for=delete", f"--timeout={stop_seconds([BoxKind.PLATFORM]) + 20}s")
+    assert how_runs_are(cluster, "stopped") == ["finished stopped"]
+
+
+def how_runs_are(cluster: ClusterFleet, job: str) -> list[str]:
+    """What the SuperLink says of a job's runs."""
+    return script(cluster, f"{RELEASE}-superlink-0", "registrar", RUNS, job)
 
 
 def test_an_app_runs_to_its_end_while_the_superlink_is_lost(cluster: ClusterFleet, fleet: Fleet) -> None:

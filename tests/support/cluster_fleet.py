@@ -19,7 +19,7 @@ from kubernetes import client, config
 from fedwright_crds.base import digest_of
 from fedwright_crds.federation import FederationSpec
 from fedwright_crds.task import Data, DataSource, Task
-from fedwright_crds.work import BoxKind, Input
+from fedwright_crds.work import BoxKind, Input, Work
 from fedwright_federation.algorithm.parts import Training
 from fedwright_federation.models import build_model
 from fedwright_federation.packaging.package import app_files, zipped
@@ -114,6 +114,13 @@ class ClusterFleet:
 
     def deploy(self, job: str, rounds: int) -> dict[str, bytes]:
         """The same as the operator does it: a work, its Job, what its box delivered."""
+        work, name = self.start(job, rounds)
+        self._phase(name, "Succeeded")
+        last = self.kubectl.get("pod", name)["status"]["containerStatuses"][0]["state"]["terminated"]["message"]
+        return deliveries.read(self.kubectl("logs", name, "-c", names.DELIVER).encode(), last, work)
+
+    def start(self, job: str, rounds: int) -> tuple[Work, str]:
+        """A work as the operator starts it, and its pod."""
         inputs = {"deploy.json": json.dumps({"job": job, "rounds": rounds}).encode(), "app.zip": app(rounds)}
         named = {name: Input(name=name, digest=digest_of(content)) for name, content in inputs.items()}
         pieces = {named[name].digest: [f"piece-{number}"] for number, name in enumerate(inputs)}
@@ -125,9 +132,7 @@ class ClusterFleet:
         for document in (made.config_map, made.job):
             self.kubectl("apply", "-f", "-", document=document)
         (name,) = self._pods(f"{WORK}={work.id}")
-        self._phase(name, "Succeeded")
-        last = self.kubectl.get("pod", name)["status"]["containerStatuses"][0]["state"]["terminated"]["message"]
-        return deliveries.read(self.kubectl("logs", name, "-c", names.DELIVER).encode(), last, work)
+        return work, name
 
     def _pods(self, label: str) -> list[str]:
         until = time.monotonic() + SECONDS

@@ -82,4 +82,10 @@ def test_where_nobody_reads_nothing_waits() -> None:
         for _ in range(10):
             relay.hear(b"x\n" * 40_000)
         assert out().startswith(b"x\n")
-    relay.hear(b"the reader is gone\n")
+
+
+def test_a_reader_that_is_gone_is_no_error() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    Relay(writing).hear(b"nobody hears this\n")
+    os.close(writing)

@@ -14,8 +14,8 @@ from fedwright_crds.work import BoxKind, Reason, Step
 
 from .conftest import NEWEST, Pod, pod_of
 
-TOLD = ['{"round": 1, "accuracy": 0.5}\n', "said of others: ?[2J\\u2026\n"]
-"""What is no ASCII is escaped where it is printed; what a terminal would obey is made harmless."""
+TOLD = ['{"round": 1, "accuracy": 0.5}\n', "said of others: ?[2J\n"]
+"""What a terminal would obey is made harmless."""
 
 
 def rollout(*words: str, box: BoxKind = BoxKind.PLATFORM, **more: object) -> Step:

@@ -10,6 +10,7 @@ from pod_security import containers, violations
 from some_works import IMAGES, a_deployment, a_judging, a_mind, works
 
 from fedwright_boxes.limits import SCRATCH_BYTES
+from fedwright_boxes.pod.contract import GRACE_SECONDS, LAST_SECONDS
 from fedwright_crds.base import digest_of
 from fedwright_crds.work import MIB, BoxKind, Work
 from fedwright_operator.cluster import fit, names
@@ -140,6 +141,14 @@ def test_the_deadlines_are_one_within_the_other(work: Work) -> None:
     walls = sum(step.wall_seconds for step in work.steps)
     assert walls < job["template"]["spec"]["activeDeadlineSeconds"] < job["activeDeadlineSeconds"]
     assert job["backoffLimit"] == 0 and job["template"]["spec"]["restartPolicy"] == "Never"
+
+
+@few
+@given(works())
+def test_programs_of_ours_have_time_to_leave_things_in_order_and_all_others_end_at_once(work: Work) -> None:
+    grace = pod_of(work)["terminationGracePeriodSeconds"]
+    ours = {step.box for step in work.steps} == {BoxKind.PLATFORM}
+    assert grace == LAST_SECONDS + (GRACE_SECONDS[BoxKind.PLATFORM] if ours else 0)
 
 
 @few

@@ -9,7 +9,7 @@ def main(argv):
     told = []
     signal.signal(signal.SIGTERM, signal.SIG_IGN if "deaf" in argv else lambda number, _: told.append(number))
     print(json.dumps({"round": 1, "accuracy": 0.5}))
-    print("said of others: \x1b[2J\u2026")
+    print("said of others: \x1b[2J")
     while not told:
         time.sleep(0.05)
     print("left in order")
