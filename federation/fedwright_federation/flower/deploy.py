@@ -176,9 +176,10 @@ class Submission:
         self._run = None
 
     def _stop(self) -> None:
-        if self._run is not None:
-            with suppress(httpx.HTTPError, FileNotFoundError), self._site.control() as control:
-                control.stop(self._run)
+        """Also what an earlier life of this program started."""
+        with suppress(httpx.HTTPError, FileNotFoundError), self._site.control() as control:
+            if (run := self._run or self._going(control)) is not None:
+                control.stop(run)
 
 
 @contextmanager

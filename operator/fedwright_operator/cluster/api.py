@@ -18,6 +18,14 @@ Json = dict[str, Any]
 FIELD_MANAGER = "fedwright-operator"
 SECONDS = 30.0
 _CONNECTIONS = 32
+_PAGE = "500"
+_METADATA_ALONE = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+_REFUSALS = {
+    HTTPStatus.BAD_REQUEST,
+    HTTPStatus.FORBIDDEN,
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    HTTPStatus.UNPROCESSABLE_ENTITY,
+}
 
 
 @dataclass(frozen=True)
@@ -29,8 +37,9 @@ class Type:
     plural: str
 
     def path(self, namespace: str, name: str = "", sub: str = "") -> str:
+        """'' is every namespace."""
         root = "/apis/" if "/" in self.api_version else "/api/"
-        parts = [self.api_version, "namespaces", namespace, self.plural, name, sub]
+        parts = [self.api_version, "namespaces" if namespace else "", namespace, self.plural, name, sub]
         return root + "/".join(quote(part, safe="/") for part in parts if part)
 
 
@@ -64,20 +73,40 @@ class ApiError(Exception):
         """The namespace is on its way out, and takes nothing new."""
         return self.status == HTTPStatus.FORBIDDEN and "because it is being terminated" in self.message
 
+    @property
+    def forbidden(self) -> bool:
+        """Not now: by a quota, a policy or the roles, which others may change."""
+        return self.status == HTTPStatus.FORBIDDEN and not self.leaving
+
+    @property
+    def refused(self) -> bool:
+        """What was asked for is not taken, however often it is asked."""
+        return self.status in _REFUSALS and not self.leaving
+
 
 class AwayError(Exception):
-    """The API does not answer; it is asked again later."""
+    """The API does not answer; it is asked again later. `status` is what it said of its own trouble, 0 if it said nothing."""
+
+    def __init__(self, message: str, status: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class Api:
     """Safe to use from many threads."""
 
-    def __init__(self, configuration: client.Configuration, fence: Callable[[], None] = lambda: None) -> None:
-        """`fence` is called before every write and raises where this process may not write any more."""
+    def __init__(
+        self, configuration: client.Configuration, fence: Callable[[], None] = lambda: None, seconds: float = SECONDS
+    ) -> None:
+        """`fence` is called before every write and raises where this process may not write any more.
+
+        `seconds`: how long an answer may take.
+        """
         configuration.connection_pool_maxsize = _CONNECTIONS
         configuration.retries = urllib3.Retry(total=0)
         self._client = client.ApiClient(configuration)
         self.fence = fence
+        self._seconds = seconds
         self.calls = 0
 
     # -- reading ----------------------------------------------------------------------------------
@@ -97,6 +126,17 @@ class Api:
         asked = {"labelSelector": labels, "fieldSelector": fields}
         found = self._json("GET", kind.path(namespace), query={key: value for key, value in asked.items() if value})
         return [{"apiVersion": kind.api_version, "kind": kind.kind, **one} for one in found["items"]]
+
+    def uids(self, kind: Type, namespace: str, labels: str = "") -> set[str]:
+        """Of all that there are; '' is every namespace. In pages, and nothing but their metadata travels."""
+        found: set[str] = set()
+        query = {"limit": _PAGE, **({"labelSelector": labels} if labels else {})}
+        while True:
+            page = self._json("GET", kind.path(namespace), query=query, accept=_METADATA_ALONE)
+            found.update(one["metadata"]["uid"] for one in page["items"])
+            query["continue"] = page["metadata"].get("continue") or ""
+            if not query["continue"]:
+                return found
 
     def log(self, namespace: str, pod: str, container: str, limit_bytes: int) -> bytes:
         """The beginning of what a container printed."""
@@ -148,8 +188,7 @@ class Api:
 
     # -- transport --------------------------------------------------------------------------------
     def _write(self, method: str, path: str, **options: Any) -> Json:
-        self.fence()
-        return self._json(method, path, **options)
+        return self._json(method, path, fence=self.fence, **options)
 
     def _json(self, method: str, path: str, **options: Any) -> Json:
         found = json.loads(self._call(method, path, **options))
@@ -165,6 +204,7 @@ class Api:
         body: Json | None = None,
         content: str = "application/json",
         accept: str = "application/json",
+        fence: Callable[[], None] = lambda: None,
     ) -> bytes:
         self.calls += 1
         verb, url, headers, sent, _ = self._client.param_serialize(
@@ -175,13 +215,16 @@ class Api:
             body=body,
             auth_settings=["BearerToken"],
         )
+        fence()  # last, so that as little as can be lies between the question and the sending
         try:
-            answer = self._client.rest_client.request(verb, url, headers=headers, body=sent, _request_timeout=SECONDS)
+            answer = self._client.rest_client.request(
+                verb, url, headers=headers, body=sent, _request_timeout=self._seconds
+            )
             data = answer.read()
         except (urllib3.exceptions.HTTPError, client.ApiException, OSError) as problem:
             raise AwayError(f"the API server does not answer: {problem}") from problem
         if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR or answer.status == HTTPStatus.TOO_MANY_REQUESTS:
-            raise AwayError(f"the API server is in trouble ({answer.status}): {_said(data)[1]}")
+            raise AwayError(f"the API server is in trouble ({answer.status}): {_said(data)[1]}", answer.status)
         if answer.status >= HTTPStatus.BAD_REQUEST:
             raise ApiError(answer.status, *_said(data))
         return bytes(data)

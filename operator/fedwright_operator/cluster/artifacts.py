@@ -49,8 +49,14 @@ class ClusterArtifacts:
         if (namespace, digest, owner["uid"]) in self._owned:
             return
         names = self.names(namespace, digest)
-        for name in names:
-            self._api.merge(CONFIG_MAP, namespace, name, {"metadata": {"ownerReferences": [owner]}})
+        try:
+            for name in names:
+                self._api.merge(CONFIG_MAP, namespace, name, {"metadata": {"ownerReferences": [owner]}})
+        except ApiError as problem:
+            if not problem.missing:
+                raise
+            self._pieces.pop((namespace, digest), None)
+            raise KeyError(f"artifact {digest} is not in namespace {namespace} any more") from problem
         self._note(namespace, digest, len(names), owner)
 
     def read(self, namespace: str, digest: str) -> bytes:
@@ -72,20 +78,20 @@ class ClusterArtifacts:
             first = self._api.find(CONFIG_MAP, namespace, _name(digest, 0))
             if first is None:
                 raise KeyError(f"artifact {digest} is not in namespace {namespace}")
-            count = self._pieces[namespace, digest] = int(first["metadata"]["labels"][CHUNKS])
+            count = self._pieces[namespace, digest] = _chunks(first)
         return tuple(_name(digest, number) for number in range(count))
 
     def forget(self, root: str) -> None:
         """A root is gone, and what it alone owned goes too: what is known of it is asked for again."""
         with self._lock:
-            lost = {one for one in self._owned if one[2] == root}
-            self._owned -= lost
-            for namespace, digest, _ in lost:
-                self._pieces.pop((namespace, digest), None)
+            lost = {one[:2] for one in self._owned if one[2] == root}
+            self._owned = {one for one in self._owned if one[:2] not in lost}
+            for one in lost:
+                self._pieces.pop(one, None)
 
     def _write_piece(self, namespace: str, digest: str, number: int, pieces: list[bytes], owner: Json) -> None:
         name = _name(digest, number)
-        body = {
+        body: Json = {
             "apiVersion": CONFIG_MAP.api_version,
             "kind": CONFIG_MAP.kind,
             "metadata": {
@@ -102,7 +108,11 @@ class ClusterArtifacts:
         except ApiError as problem:
             if not problem.conflict:
                 raise
-            self._api.merge(CONFIG_MAP, namespace, name, {"metadata": {"ownerReferences": [owner]}})
+            marks = {key: body["metadata"][key] for key in ("labels", "ownerReferences")}
+            found = self._api.merge(CONFIG_MAP, namespace, name, {"metadata": marks})
+            if found.get("binaryData") != body["binaryData"]:  # somebody else's, under a name that it does not deserve
+                self._api.delete(CONFIG_MAP, namespace, name, found["metadata"]["uid"])
+                self._api.create(CONFIG_MAP, body)
 
     def _piece(self, namespace: str, name: str) -> bytes:
         found = self._api.find(CONFIG_MAP, namespace, name)
@@ -123,6 +133,15 @@ class ClusterArtifacts:
             self._memory[digest] = data
             while self._held > REMEMBERED:
                 self._held -= len(self._memory.popitem(last=False)[1])
+
+
+def _chunks(first: Json) -> int:
+    """In how many pieces an artifact lies, as the label of its first says, which anyone may change."""
+    said = first["metadata"].get("labels", {}).get(CHUNKS, "")
+    if said not in map(str, range(1, LARGEST // CHUNK_BYTES + 2)):
+        name = f"{first['metadata']['namespace']}/{first['metadata']['name']}"
+        raise KeyError(f"ConfigMap {name} says in its label {CHUNKS} no number of pieces; delete it")
+    return int(said)
 
 
 def _name(digest: str, number: int) -> str:

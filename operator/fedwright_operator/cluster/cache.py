@@ -4,9 +4,11 @@ Writes put the API's answers in too, so a pass sees what the one before it wrote
 """
 
 import json
-from collections import defaultdict
-from collections.abc import Iterator
+import math
+from collections import OrderedDict, defaultdict
+from collections.abc import Container, Iterator
 from threading import RLock
+from typing import TypeVar
 
 from pydantic import ValidationError
 from pydantic.alias_generators import to_camel
@@ -17,7 +19,10 @@ from fedwright_operator.cluster.api import Json
 from fedwright_operator.cluster.labels import ROOT
 from fedwright_operator.shell.kinds import AnyResource
 
+K = TypeVar("K")
 Uid = str
+REMEMBERED = 10_000
+"""Of what was deleted, so many are remembered: a late answer about one comes within seconds."""
 _METADATA = frozenset(to_camel(name) for name in Metadata.model_fields)
 
 
@@ -28,8 +33,9 @@ class Cache:
         self._bodies: dict[Uid, Json] = {}
         self._names: dict[tuple[str, str, str], Uid] = {}
         self._groups: defaultdict[Uid, set[Uid]] = defaultdict(set)
+        self._places: defaultdict[tuple[str, str], set[Uid]] = defaultdict(set)
         self._parsed: dict[Uid, tuple[str, AnyResource | str]] = {}
-        self._gone: set[Uid] = set()
+        self._gone: OrderedDict[Uid, float] = OrderedDict()
         self._lock = RLock()
 
     # -- filling ----------------------------------------------------------------------------------
@@ -38,27 +44,44 @@ class Cache:
         uid = body["metadata"]["uid"]
         with self._lock:
             present = self._bodies.get(uid)
-            if uid in self._gone or (present is not None and _version(body) <= _version(present)):
+            known = max(self._gone.get(uid, 0), _version(present) if present else 0)
+            if _version(body) <= known:
                 return False
             body["metadata"].pop("managedFields", None)  # larger than the rest, and read by nobody
+            if present:
+                self._unlist(present)
             self._bodies[uid] = body
             self._names[_name(body)] = uid
             self._groups[root_of(body)].add(uid)
+            self._places[_place(body)].add(uid)
             return True
 
-    def drop(self, body: Json) -> None:
-        """It was deleted. Uids never come back, so a late answer about it is ignored."""
+    def drop(self, body: Json, *, for_good: bool = True) -> None:
+        """It was deleted, so a late answer about it is ignored. If not for good, it may be watched again as a newer version:
+        a label that is taken away looks like a deletion."""
         uid = body["metadata"]["uid"]
         with self._lock:
-            self._gone.add(uid)
-            self._bodies.pop(uid, None)
+            self._gone[uid] = max(self._gone.pop(uid, 0), math.inf if for_good else _version(body))
+            if len(self._gone) > REMEMBERED:
+                self._gone.popitem(last=False)
             self._parsed.pop(uid, None)
-            if self._names.get(_name(body)) == uid:
-                del self._names[_name(body)]
-            group = root_of(body)
-            self._groups[group].discard(uid)
-            if not self._groups[group]:
-                del self._groups[group]
+            if present := self._bodies.pop(uid, None):
+                self._unlist(present)
+
+    def sweep(self, known: Container[Uid], present: Container[Uid]) -> list[Json]:
+        """Drop those of the known that are not present any more; what was dropped."""
+        with self._lock:
+            gone = [body for uid, body in self._bodies.items() if uid in known and uid not in present]
+            for body in gone:
+                self.drop(body, for_good=False)
+        return gone
+
+    def _unlist(self, body: Json) -> None:
+        uid, name = body["metadata"]["uid"], _name(body)
+        if self._names.get(name) == uid:
+            del self._names[name]
+        _discard(self._groups, root_of(body), uid)
+        _discard(self._places, _place(body), uid)
 
     # -- looking ----------------------------------------------------------------------------------
     def named(self, kind: str, namespace: str, name: str) -> Json | None:
@@ -71,24 +94,25 @@ class Cache:
             return self._bodies.get(uid)
 
     def group(self, root: Uid, kind: str) -> list[Json]:
-        """What belongs to a root: itself, its candidates, its jobs, pods and results."""
+        """What belongs to a root: itself, its candidates, its jobs, pods and results. What lies in another namespace and says
+        so is none of it."""
         with self._lock:
             found = [self._bodies[uid] for uid in self._groups.get(root, ())]
-        return sorted((one for one in found if one["kind"] == kind), key=_age)
-
-    def roots(self) -> list[Uid]:
-        """Of our kinds, whatever stands for itself."""
-        with self._lock:
-            return [uid for uid, body in self._bodies.items() if body["kind"] in KINDS and root_of(body) == uid]
+            home = self._bodies.get(root)
+        there = {home["metadata"]["namespace"]} if home else {one["metadata"]["namespace"] for one in found}
+        mine = (one for one in found if one["kind"] == kind and one["metadata"]["namespace"] in there)
+        return sorted(mine, key=_age)
 
     def all(self, kind: str, namespace: str) -> list[Json]:
         with self._lock:
-            found = [
-                one
-                for one in self._bodies.values()
-                if one["kind"] == kind and one["metadata"]["namespace"] == namespace
-            ]
+            found = [self._bodies[uid] for uid in self._places.get((kind, namespace), ())]
         return sorted(found, key=_age)
+
+    def uids(self, kind: str, namespace: str) -> set[Uid]:
+        """Of all of a kind; '' is every namespace."""
+        with self._lock:
+            places = [uids for place, uids in self._places.items() if place == (kind, namespace or place[1])]
+            return set().union(*places)
 
     def resource(self, body: Json) -> AnyResource | str:
         """The resource, or in words why it is none: a schema of another version let it through."""
@@ -96,7 +120,9 @@ class Cache:
         with self._lock:
             known = self._parsed.get(uid)
             if known is None or known[0] != version:
-                known = self._parsed[uid] = version, parse(body)
+                known = version, parse(body)
+                if uid in self._bodies:
+                    self._parsed[uid] = known
             return known[1]
 
     def __iter__(self) -> Iterator[Json]:
@@ -133,6 +159,16 @@ def _version(body: Json) -> int:
 
 def _name(body: Json) -> tuple[str, str, str]:
     return body["kind"], body["metadata"]["namespace"], body["metadata"]["name"]
+
+
+def _place(body: Json) -> tuple[str, str]:
+    return body["kind"], body["metadata"]["namespace"]
+
+
+def _discard(sets: dict[K, set[Uid]], key: K, uid: Uid) -> None:
+    sets[key].discard(uid)
+    if not sets[key]:
+        del sets[key]
 
 
 def _age(body: Json) -> tuple[str, str]:

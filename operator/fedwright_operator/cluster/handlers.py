@@ -15,14 +15,15 @@ from fedwright_operator.cluster.labels import FEDWRIGHT, MANAGED_BY, PULSE, RESU
 from fedwright_operator.cluster.ours import OURS
 
 Ask = Callable[[str], None]
+Beat = Callable[[str], None]
 
 WORKS = f"{MANAGED_BY}={FEDWRIGHT}"
 SELECTORS = {JOB: WORKS, POD: WORKS, CONFIG_MAP: f"{WORKS},{ROLE} in ({RESULT},{PULSE})"}
 """What of the cluster's own kinds is watched: the API server sends no more than that."""
 
 
-def watch(registry: kopf.OperatorRegistry, cache: Cache, ask: Ask, beat: Callable[[], None]) -> None:
-    """`ask` is told the root of whatever changed; `beat` is called when the pulse comes back through its watch."""
+def watch(registry: kopf.OperatorRegistry, cache: Cache, ask: Ask, beat: Beat) -> None:
+    """`ask` is told the root of whatever changed; `beat` whose pulse it is that comes through its watch."""
 
     @kopf.on.login(registry=registry)
     def login(**known: Any) -> kopf.ConnectionInfo | None:
@@ -32,30 +33,30 @@ def watch(registry: kopf.OperatorRegistry, cache: Cache, ask: Ask, beat: Callabl
         _watch(registry, kind, cache, ask, beat)
 
 
-def _watch(registry: kopf.OperatorRegistry, kind: Type, cache: Cache, ask: Ask, beat: Callable[[], None]) -> None:
+def _watch(registry: kopf.OperatorRegistry, kind: Type, cache: Cache, ask: Ask, beat: Beat) -> None:
     def whole(body: Mapping[str, Any]) -> Json:
         return {"apiVersion": kind.api_version, "kind": kind.kind, **body}
 
     @kopf.index(*_selector(kind), id=f"list-{kind.plural}", registry=registry)
     def listed(body: kopf.Body, **_: Any) -> None:
-        if not _is_pulse(body):
+        if not _is_pulse(whole(body)):
             cache.put(whole(body))
 
     @kopf.on.event(*_selector(kind), id=f"watch-{kind.plural}", registry=registry)
     def changed(event: kopf.RawEvent, **_: Any) -> None:
         body = whole(event["object"])
         if _is_pulse(body):
-            beat()
+            beat(str((body.get("data") or {}).get("by")))
             return
         if event["type"] == "DELETED":
-            cache.drop(body)
+            cache.drop(body, for_good=False)
         else:
             cache.put(body)
         ask(root_of(body))
 
 
-def _is_pulse(body: Mapping[str, Any]) -> bool:
-    return bool(body["metadata"].get("labels", {}).get(ROLE) == PULSE)
+def _is_pulse(body: Json) -> bool:
+    return bool(body["kind"] == CONFIG_MAP.kind and body["metadata"].get("labels", {}).get(ROLE) == PULSE)
 
 
 def _selector(kind: Type) -> tuple[str, str, str]:

@@ -21,15 +21,16 @@ class Health:
     def __init__(self, slowest_pass: Callable[[], float] = lambda: 0.0, clock: Callable[[], float] = time.monotonic):
         self.slowest_pass, self._clock = slowest_pass, clock
         self._beat: float | None = None
+        self._holder = ""
         self.ready = False
 
-    def lead(self) -> None:
-        """From now on watches must bring something."""
-        self._beat = self._clock()
+    def lead(self, holder: str) -> None:
+        """From now on watches must bring what this one writes."""
+        self._beat, self._holder = self._clock(), holder
 
-    def beat(self) -> None:
-        """A pulse came back through the watch."""
-        if self._beat is not None:
+    def beat(self, by: str) -> None:
+        """A pulse came back through the watch. Whoever else writes one says nothing of this process."""
+        if self._beat is not None and by == self._holder:
             self._beat = self._clock()
 
     def complaints(self) -> list[str]:

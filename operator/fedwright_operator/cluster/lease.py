@@ -1,7 +1,7 @@
 """One active operator of several: a Lease, and the fence that keeps a leader from writing once it may have lost it.
 
 The time that a leader may write is counted on its own monotonic clock, from before the renewal was sent; it goes on while a
-process is stopped. So whoever is paused and wakes finds its time over before it finds anything else.
+process is stopped or its machine sleeps. So whoever is paused and wakes finds its time over before it finds anything else.
 """
 
 import logging
@@ -18,8 +18,15 @@ DURATION_SECONDS = 12
 MARGIN_SECONDS = 3.0
 """How much earlier the leader itself stops writing: a request may be on its way that long."""
 RENEW_SECONDS = 2.0
+CALL_SECONDS = 3.0
+"""How long an answer about the Lease may take: a connection that hangs leaves time for another try."""
 
 log = logging.getLogger(__name__)
+
+
+def clock() -> float:
+    """Seconds since the machine started, its sleep included."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 class NotLeaderError(Exception):
@@ -38,7 +45,7 @@ class Seat:
 class Leadership:
     """Holds the Lease from `acquire` until `release`, or until it is lost, which `lost` is told once."""
 
-    def __init__(self, api: Api, seat: Seat, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, api: Api, seat: Seat, clock: Callable[[], float] = clock) -> None:
         self._api, self._seat, self._clock = api, seat, clock
         self._until = float("-inf")
         self._seen: tuple[Json, float] | None = None

@@ -6,35 +6,40 @@ once (see queues.py), so nothing here is locked.
 
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from fedwright_crds.base import Digest
 from fedwright_crds.candidate import Candidate
 from fedwright_crds.deployment import Deployment
 from fedwright_crds.federation import Federation
+from fedwright_crds.kinds import KINDS
 from fedwright_crds.work import BoxKind, Work
 from fedwright_operator.cluster import results
 from fedwright_operator.cluster.api import Api, ApiError, Json
 from fedwright_operator.cluster.apply import Applier
 from fedwright_operator.cluster.artifacts import ClusterArtifacts
-from fedwright_operator.cluster.cache import Cache
+from fedwright_operator.cluster.cache import Cache, root_of
 from fedwright_operator.cluster.invalid import refusal
 from fedwright_operator.cluster.ours import owner
 from fedwright_operator.cluster.progress import Progress
 from fedwright_operator.cluster.releases import Fleet, Releases
 from fedwright_operator.cluster.results import Results
+from fedwright_operator.cluster.tell import tell
 from fedwright_operator.cluster.works import Works
-from fedwright_operator.reconcile.api import Release, ReleaseStatus
+from fedwright_operator.reconcile.api import Event, Release, ReleaseStatus
 from fedwright_operator.shell.clock import now
 from fedwright_operator.shell.kinds import AnyResource
 from fedwright_operator.shell.observe import View
-from fedwright_operator.shell.planning import Planners, Plans
+from fedwright_operator.shell.planning import Made, Planners, Plans
 from fedwright_operator.shell.wanted import labelled, urgency
 
 SLOTS_WITHOUT_A_REQUEST = 4
 MOST_ROUNDS = 20
 """Plans that follow from each other within one pass; what is left goes on in the next."""
 SOON_SECONDS = 0.2
+MISSING_SECONDS = 2.0
+"""After something was not there: the watches tell of it before, unless they missed it."""
 RESYNC_SECONDS = 10.0
 
 Images = Mapping[BoxKind, Digest]
@@ -70,22 +75,32 @@ class Passes:
     def run(self, uid: str) -> float | None:
         """One pass over the root of this uid; in how many seconds the next is due, None if it is no more."""
         body = self._cache.body(uid)
-        if body is None or body["metadata"].get("deletionTimestamp"):
+        if body is None or not _is_root(body) or body["metadata"].get("deletionTimestamp"):
             self._forget(uid)
             return None
+        try:
+            return self._pass(uid, body)
+        except ApiError as problem:
+            if problem.conflict:  # what was planned on has changed
+                return SOON_SECONDS
+            if problem.missing:
+                return MISSING_SECONDS
+            if not (problem.leaving or problem.refused):
+                raise
+            root = self._cache.resource(body)
+            if problem.refused and not isinstance(root, str):
+                tell(self._api, root, Event("Refused", str(problem), warning=True))
+            return RESYNC_SECONDS
+
+    def _pass(self, uid: str, body: Json) -> float:
         root = self._cache.resource(body)
         if isinstance(root, str):
             self._refuse(body, root)
             return RESYNC_SECONDS
-        try:
-            settled = self._settle(uid, root)
-            look = self._works.drive(root, *self._wanted(uid))
-        except ApiError as problem:
-            if problem.conflict or problem.missing:  # what was planned on has changed
-                return SOON_SECONDS
-            if problem.leaving:
-                return RESYNC_SECONDS
-            raise
+        settled = self._settle(uid, root)
+        if uid not in self._groups[uid].uids:
+            return SOON_SECONDS  # it went meanwhile
+        look = self._works.drive(root, *self._wanted(uid))
         due = self._groups[uid].plans.due - time.monotonic()
         return max(0.0, min(look, due, self._progress.due(uid))) if settled else SOON_SECONDS
 
@@ -104,12 +119,19 @@ class Passes:
         for one in sorted(live, key=urgency):
             made = group.plans.make(view, one)
             if made is not None:
-                self._applier.apply(one, made.plan, root)
-                self._adopt(root, made.looked_up)
-                if made.plan.release:
-                    self._releases.ensure(_fleet(root, made.plan.release))
+                try:
+                    self._make_true(root, one, made)
+                except Exception:
+                    group.plans.keep(group.uids - {one.metadata.uid})  # what could not be made true is planned anew
+                    raise
                 changed |= made.changed
         return changed
+
+    def _make_true(self, root: AnyResource, one: AnyResource, made: Made) -> None:
+        self._applier.apply(one, made.plan, root)
+        self._adopt(root, made.looked_up)
+        if made.plan.release:
+            self._releases.ensure(_fleet(root, made.plan.release))
 
     def _wanted(self, uid: str) -> tuple[list[Work], int]:
         """All that the plans of a root want, most urgent first, and how many may run at one time."""
@@ -157,14 +179,21 @@ class Passes:
         return {root.metadata.uid or "": self._releases.status(fleet)}
 
     def _adopt(self, root: AnyResource, looked_up: frozenset[str]) -> None:
-        """What a plan is made from stays as long as its root, whoever else made it and goes before."""
+        """What a plan is made from stays as long as its root, whoever else made it and goes before.
+
+        A result is adopted after its outputs, so what a root owns is whole. What is gone already is left alone: works and
+        plans say so where they need it.
+        """
         namespace, reference = root.metadata.namespace, owner(root)
         if isinstance(root, Deployment):
-            self._artifacts.adopt(namespace, root.spec.package, reference)
+            with suppress(KeyError):
+                self._artifacts.adopt(namespace, root.spec.package, reference)
         for work_id in looked_up:
-            if results.adopt(self._api, self._cache, namespace, work_id, reference):
-                for digest in Results(self._cache, namespace)[work_id].outputs.values():
-                    self._artifacts.adopt(namespace, digest, reference)
+            with suppress(KeyError):
+                if not results.is_owned(self._cache, namespace, work_id, reference):
+                    for digest in Results(self._cache, namespace)[work_id].outputs.values():
+                        self._artifacts.adopt(namespace, digest, reference)
+                    results.adopt(self._api, self._cache, namespace, work_id, reference)
 
     def _refuse(self, body: Json, why: str) -> None:
         status = refusal(body, why)
@@ -176,6 +205,11 @@ class Passes:
         self._artifacts.forget(uid)
         self._works.forget(uid)
         self._progress.forget(uid)
+
+
+def _is_root(body: Json) -> bool:
+    """Labels may say anything of whose something is; only what stands for itself has passes."""
+    return body["kind"] in KINDS and root_of(body) == body["metadata"]["uid"]
 
 
 def _fleet(federation: AnyResource, release: Release) -> Fleet:

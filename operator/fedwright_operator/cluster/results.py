@@ -3,7 +3,9 @@
 import json
 from collections.abc import Iterator, Mapping
 
-from fedwright_crds.work import WorkResult
+from pydantic import ValidationError
+
+from fedwright_crds.work import Outcome, WorkResult
 from fedwright_operator.cluster.api import CONFIG_MAP, Api, ApiError, Json
 from fedwright_operator.cluster.cache import Cache
 from fedwright_operator.cluster.labels import RESULT, ROOT, WORK, managed
@@ -26,11 +28,12 @@ class Results(Mapping[str, WorkResult]):
         uid = body["metadata"]["uid"]
         known = self._parsed.get(work_id)
         if known is None or known[0] != uid:
-            known = self._parsed[work_id] = uid, WorkResult.model_validate_json(body["data"][_KEY])
+            known = self._parsed[work_id] = uid, _read(body, work_id)
         return known[1]
 
     def __iter__(self) -> Iterator[str]:
-        return (one["metadata"]["labels"][WORK] for one in self._cache.all(CONFIG_MAP.kind, self._namespace))
+        bodies = self._cache.all(CONFIG_MAP.kind, self._namespace)
+        return (work_id for one in bodies if (work_id := _work_of(one)))
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
@@ -55,19 +58,43 @@ def keep(api: Api, cache: Cache, namespace: str, result: WorkResult, owner: Json
     except ApiError as problem:
         if not problem.conflict:
             raise
-        cache.put(api.get(CONFIG_MAP, namespace, name_of(result.id)))
+        marks = {"labels": managed(RESULT, **{WORK: result.id}), "ownerReferences": [owner]}
+        cache.put(api.merge(CONFIG_MAP, namespace, name_of(result.id), {"metadata": marks}))
         return False
     return True
 
 
-def adopt(api: Api, cache: Cache, namespace: str, work_id: str, owner: Json) -> bool:
-    """Let a result that another root's work brought stay as long as this owner too; whether that was new."""
+def is_owned(cache: Cache, namespace: str, work_id: str, owner: Json) -> bool:
+    """Whether a result stays as long as this owner. Raises KeyError if there is none."""
     body = cache.named(CONFIG_MAP.kind, namespace, name_of(work_id))
-    if body is None or any(one["uid"] == owner["uid"] for one in body["metadata"].get("ownerReferences", ())):
-        return False
+    if body is None:
+        raise KeyError(work_id)
+    return any(one["uid"] == owner["uid"] for one in body["metadata"].get("ownerReferences", ()))
+
+
+def adopt(api: Api, cache: Cache, namespace: str, work_id: str, owner: Json) -> None:
+    """Let a result that another root's work brought stay as long as this owner too."""
     patch = {"metadata": {"ownerReferences": [owner]}}
     cache.put(api.merge(CONFIG_MAP, namespace, name_of(work_id), patch))
-    return True
+
+
+def _read(body: Json, work_id: str) -> WorkResult:
+    """What it holds; where that is no result of this work, the platform's error: it stands where the result would."""
+    try:
+        result = WorkResult.model_validate_json((body.get("data") or {}).get(_KEY, ""))
+        if result.id == work_id:
+            return result
+    except ValidationError:
+        pass
+    name = f"{body['metadata']['namespace']}/{body['metadata']['name']}"
+    why = f"ConfigMap {name} holds no result of this work; delete it, and the work is done anew"
+    return WorkResult(id=work_id, kind="unknown", outcome=Outcome.PLATFORM_ERROR, message=why)
+
+
+def _work_of(body: Json) -> str:
+    """The WorkId whose name it bears, '' if it bears none."""
+    work_id = str(body["metadata"].get("labels", {}).get(WORK, ""))
+    return work_id if body["metadata"]["name"] == name_of(work_id) else ""
 
 
 def name_of(work_id: str) -> str:

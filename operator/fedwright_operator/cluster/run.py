@@ -14,7 +14,7 @@ from pathlib import Path
 import kopf
 import prometheus_client
 
-from fedwright_operator.cluster import handlers, health
+from fedwright_operator.cluster import handlers, health, sweeps
 from fedwright_operator.cluster.api import CONFIG_MAP, Api, ApiError, AwayError, configuration
 from fedwright_operator.cluster.artifacts import ClusterArtifacts
 from fedwright_operator.cluster.cache import Cache
@@ -22,7 +22,7 @@ from fedwright_operator.cluster.config import OperatorConfig
 from fedwright_operator.cluster.federation_values import Images
 from fedwright_operator.cluster.helm import Helm
 from fedwright_operator.cluster.labels import PULSE, managed
-from fedwright_operator.cluster.lease import Leadership, NotLeaderError, Seat
+from fedwright_operator.cluster.lease import CALL_SECONDS, Leadership, NotLeaderError, Seat
 from fedwright_operator.cluster.metrics import Metrics
 from fedwright_operator.cluster.models import secrets_for
 from fedwright_operator.cluster.passes import Passes
@@ -34,6 +34,8 @@ from fedwright_operator.shell.clock import now, stamp
 from fedwright_operator.shell.planning import PLANNERS
 
 PULSE_SECONDS = 20.0
+EVERYWHERE = ""
+"""As a namespace: all of them."""
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +56,7 @@ def run(config: OperatorConfig, seat: Seat, chart: Path) -> int:
     stopping, lost = threading.Event(), threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
-    leadership = Leadership(Api(configuration()), seat)
+    leadership = Leadership(Api(configuration(), seconds=CALL_SECONDS), seat)
     parts = _parts(config, Api(configuration(), leadership.fence), chart)
     server = health.serve(parts.health, config.ports.health)
     prometheus_client.start_http_server(config.ports.metrics, registry=parts.metrics.registry)
@@ -65,8 +67,10 @@ def run(config: OperatorConfig, seat: Seat, chart: Path) -> int:
         stopping.set()
 
     if leadership.acquire(stopping.is_set, lose):
-        asyncio.run(_lead(config, seat, parts, stopping))
-        leadership.release()
+        try:
+            asyncio.run(_lead(config, seat, parts, stopping))
+        finally:
+            leadership.release()  # whatever ended it, another need not wait
     server.shutdown()
     return 1 if lost.is_set() else 0
 
@@ -93,12 +97,14 @@ async def _lead(config: OperatorConfig, seat: Seat, parts: Parts, stopping: thre
     queues = Queues(parts.passes.run, config.threads, parts.metrics.passed)
     parts.health.slowest_pass = queues.slowest
     parts.metrics.depth = lambda: queues.depth
-    parts.health.lead()
+    parts.health.lead(seat.holder)
     registry, settings = kopf.OperatorRegistry(), kopf.OperatorSettings()
     handlers.watch(registry, parts.cache, queues.ask, parts.health.beat)
     handlers.settings_for(settings)
     namespaces = {*config.namespaces, seat.namespace} if config.namespaces else set()
-    pulse = asyncio.create_task(_pulse(parts.api, seat))
+    scopes = sorted(namespaces) or [EVERYWHERE]
+    chores = (_pulse(parts.api, seat), sweeps.every(sweeps.SECONDS, parts.api, parts.cache, scopes, queues.ask))
+    tasks = [asyncio.create_task(one) for one in chores]
     try:
         await kopf.operator(
             registry=registry,
@@ -111,7 +117,8 @@ async def _lead(config: OperatorConfig, seat: Seat, parts: Parts, stopping: thre
         )
     finally:
         stopping.set()  # kopf heeds signals itself, and waits for this flag in a thread that has to end
-        pulse.cancel()
+        for task in tasks:
+            task.cancel()
         await queues.close()
 
 

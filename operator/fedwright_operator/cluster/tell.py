@@ -1,6 +1,7 @@
 """Events: the words about a resource, each told once in the hour that the API keeps them."""
 
 import hashlib
+import logging
 
 from fedwright_operator.cluster.api import EVENT, Api, ApiError, Json
 from fedwright_operator.cluster.labels import FEDWRIGHT
@@ -12,13 +13,16 @@ from fedwright_operator.shell.kinds import AnyResource
 MOST_CHARACTERS = 1024
 """Of a message, by the API's own bound."""
 
+log = logging.getLogger(__name__)
+
 
 def tell(api: Api, about: AnyResource, event: Event) -> None:
+    """Words are no work: where the API takes none, say by a quota, what they are about goes on."""
     try:
         api.create(EVENT, _body(about, event))
     except ApiError as problem:
         if not problem.conflict:  # it is there already
-            raise
+            log.warning("untold: %s: %s", event.reason, problem)
 
 
 def _body(about: AnyResource, event: Event) -> Json:

@@ -1,12 +1,15 @@
 """Works as Jobs: starts what is wanted as far as slots go, stops what is not, and brings home what has ended.
 
 A result is kept before its Job is deleted, so a kill between the two finds the result and deletes the Job. Jobs have the
-WorkId in their name, so none is ever made twice at one time.
+WorkId in their name, so none is ever made twice at one time. Two roots may want the same work: what is done about one work is
+done by one pass at a time, after another look at what is so.
 """
 
 import logging
+import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from threading import Lock
 
 from fedwright_crds.work import Outcome, Reason, Verdict, Work, WorkResult
 from fedwright_operator.cluster import deliveries, jobs, names, networks, results, sightings
@@ -19,11 +22,11 @@ from fedwright_operator.cluster.api import (
     SECRET,
     Api,
     ApiError,
+    AwayError,
     Json,
-    Type,
 )
 from fedwright_operator.cluster.artifacts import ClusterArtifacts
-from fedwright_operator.cluster.cache import Cache
+from fedwright_operator.cluster.cache import Cache, root_of
 from fedwright_operator.cluster.federation_values import control_secret
 from fedwright_operator.cluster.fit import Network, UnfitWorkError
 from fedwright_operator.cluster.labels import WORK
@@ -41,6 +44,8 @@ LOOK_SECONDS = 10.0
 """Watches tell of every change; time alone ends some waits."""
 QUIET_SECONDS = 5.0
 """A work that has not begun after this is asked about in the Events, which are not watched."""
+_LOCKS = 64
+_WORK_ID = re.compile(r"[0-9a-f]{40}", re.ASCII)
 
 log = logging.getLogger(__name__)
 
@@ -66,14 +71,17 @@ class Works:
         self._told, self._secrets = told, secrets
         self._fenced: set[str] = set()
         self._waiting: dict[str, dict[str, Waits]] = {}
+        self._locks = tuple(Lock() for _ in range(_LOCKS))
 
     def drive(self, root: AnyResource, wanted: Sequence[Work], slots: int) -> float:
         """Make it so; in how many seconds to look again."""
         ids = {work.id for work in wanted}
         self._waiting[root.metadata.uid or ""] = {}
         for job in self._cache.group(root.metadata.uid or "", JOB.kind):
-            if job["metadata"]["labels"][WORK] not in ids:
-                self._remove(job)
+            work_id = _work_of(job)
+            if work_id and work_id not in ids:
+                with self._alone(work_id):
+                    self._remove(job)
         open_ = [work for work in wanted if not self._has_result(root, work)]
         running = {work.id: found for work in open_ if (found := self._job(root, work))}
         ended = [work for work in open_ if work.id in running and self._look(root, work, running[work.id])]
@@ -88,23 +96,50 @@ class Works:
 
     def forget(self, root: str) -> None:
         self._waiting.pop(root, None)
+        self._fenced.discard(root)
+
+    def _alone(self, work_id: str) -> Lock:
+        return self._locks[int(work_id[:8], 16) % _LOCKS]
+
+    def _waits(self, root: AnyResource, work: Work, reason: str, message: str) -> None:
+        waits = Waits(reason, f"{work.kind}: {message}")
+        self._waiting[root.metadata.uid or ""][work.id] = waits
+        tell(self._api, root, Event("WorkWaiting", f"{reason}: {waits.message}", warning=True))
 
     # -- starting ---------------------------------------------------------------------------------
     def _start(self, root: AnyResource, work: Work) -> bool:
         """False if it can not be started at all, which is its result."""
-        try:
-            made = self._manifests(root, work)
-        except (UnfitWorkError, ImageError, KeyError, LookupError) as problem:
-            self._keep(root, work, _unstarted(work, str(problem)))
-            return False
-        self._close_network(root.metadata.namespace)
-        self._create(CONFIG_MAP, made.config_map)
-        if made.secret:
-            self._api.delete(SECRET, root.metadata.namespace, made.secret["metadata"]["name"])
-            self._create(SECRET, made.secret)
-        self._create(JOB, made.job)
+        with self._alone(work.id):
+            if self._has_result(root, work) or self._job(root, work):
+                return True  # another root was faster
+            try:
+                self._create_all(root, self._manifests(root, work))
+            except (UnfitWorkError, ImageError, LookupError) as problem:
+                self._keep(root, work, _unstarted(work, str(problem)))
+                return False
+            except ApiError as problem:
+                if problem.forbidden:
+                    reason = "QuotaExceeded" if "exceeded quota" in problem.message else "Forbidden"
+                    self._waits(root, work, reason, problem.message)
+                    return True
+                if not problem.refused:
+                    raise
+                self._keep(root, work, _unstarted(work, f"the cluster takes no such Job: {problem}"))
+                return False
         log.info("started", extra={"work": work.id, "kind": work.kind, "request": _called(root)})
         return True
+
+    def _create_all(self, root: AnyResource, made: jobs.Manifests) -> None:
+        self._close_network(root)
+        self._create_told(made.config_map)
+        if made.secret:
+            self._api.delete(SECRET, root.metadata.namespace, made.secret["metadata"]["name"])
+            self._api.create(SECRET, made.secret)
+        try:
+            self._cache.put(self._api.create(JOB, made.job))
+        except ApiError as problem:
+            if not problem.conflict:  # it is there: the watch tells of it, or soon of its end
+                raise
 
     def _manifests(self, root: AnyResource, work: Work) -> jobs.Manifests:
         namespace, reference = root.metadata.namespace, owner(root)
@@ -118,41 +153,51 @@ class Works:
         )
         return jobs.manifests(work, jobs.Whose(namespace, root.metadata.uid or "", reference), given, self._settings)
 
-    def _create(self, kind: Type, body: Json) -> None:
+    def _create_told(self, body: Json) -> None:
+        """What a pod is told of its work. One that is there from before may be on its way out with its owner, so it is owned."""
+        metadata = body["metadata"]
+        namespace, name = metadata["namespace"], metadata["name"]
         try:
-            created = self._api.create(kind, body)
+            self._api.create(CONFIG_MAP, body)
         except ApiError as problem:
             if not problem.conflict:
                 raise
-            return
-        if kind is JOB:
-            self._cache.put(created)
+            patch = {"metadata": {"ownerReferences": metadata["ownerReferences"]}}
+            found = self._api.merge(CONFIG_MAP, namespace, name, patch)
+            if found.get("data") != body["data"]:  # not ours, whatever it is called
+                self._api.delete(CONFIG_MAP, namespace, name, found["metadata"]["uid"])
+                self._api.create(CONFIG_MAP, body)
 
-    def _close_network(self, namespace: str) -> None:
-        """Before the first pod of a namespace there is the policy that shuts it in."""
-        if namespace in self._fenced:
+    def _close_network(self, root: AnyResource) -> None:
+        """Before a root's first pod its namespace has the policy that shuts it in: a namespace may be made anew."""
+        uid, namespace = root.metadata.uid or "", root.metadata.namespace
+        if uid in self._fenced:
             return
         for policy in networks.policies(namespace, self._settings.networks):
             self._api.apply(NETWORK_POLICY, policy)
-        self._fenced.add(namespace)
+        self._fenced.add(uid)
 
     # -- what became of it ------------------------------------------------------------------------
     def _look(self, root: AnyResource, work: Work, job: Json) -> bool:
         """Whether it has ended and its result is kept."""
-        bodies = self._pods(root, work)
-        sighting = self._sight(work, job, bodies)
-        if isinstance(sighting, Finished):
-            self._keep(root, work, self._brought_home(root, work, sighting, bodies))
-            self._remove(job)
-            return True
-        if isinstance(sighting, Waiting):
-            if sighting.over:
+        with self._alone(work.id):
+            if self._has_result(root, work):
+                return True  # another root was faster
+            bodies = self._pods(job)
+            sighting = self._sight(work, job, bodies)
+            if isinstance(sighting, Finished):
+                result = self._brought_home(root, work, sighting, bodies)
+                if result is None:
+                    return False
+                self._keep(root, work, result)
                 self._remove(job)
-            elif sighting.message:
-                words = f"{work.kind}: {sighting.message}"
-                self._waiting[root.metadata.uid or ""][work.id] = Waits(sighting.reason, words)
-                tell(self._api, root, Event("WorkWaiting", f"{sighting.reason}: {words}", warning=True))
-        return False
+                return True
+            if isinstance(sighting, Waiting):
+                if sighting.over:
+                    self._remove(job)
+                elif sighting.message:
+                    self._waits(root, work, sighting.reason, sighting.message)
+            return False
 
     def _sight(self, work: Work, job: Json, bodies: Sequence[Json]) -> Sighting:
         time = now()
@@ -166,8 +211,10 @@ class Works:
         metadata = about["metadata"]
         return self._api.list(EVENT, metadata["namespace"], fields=f"involvedObject.uid={metadata['uid']}")
 
-    def _brought_home(self, root: AnyResource, work: Work, sighting: Finished, bodies: Sequence[Json]) -> WorkResult:
-        """The result with its outputs as artifacts."""
+    def _brought_home(
+        self, root: AnyResource, work: Work, sighting: Finished, bodies: Sequence[Json]
+    ) -> WorkResult | None:
+        """The result with its outputs as artifacts; None while the pod's node does not give its log."""
         if sighting.delivered is None:
             return sighting.result
         namespace = root.metadata.namespace
@@ -176,6 +223,14 @@ class Works:
             outputs = deliveries.read(said, sighting.delivered, work)
         except (deliveries.DeliveryError, ApiError) as problem:
             return sightings.undelivered(sighting.result, str(problem))
+        except AwayError as problem:
+            if not problem.status:
+                raise
+            ended = time_of(sighting.result.finished_at)
+            if ended and (now() - ended).total_seconds() > self._settings.patience_seconds:
+                return sightings.undelivered(sighting.result, str(problem))
+            self._waits(root, work, "NodeAway", f"the log of a pod that has ended cannot be read: {problem}")
+            return None
         kept = {name: self._artifacts.write(namespace, data, owner(root)) for name, data in outputs.items()}
         return sighting.result.model_copy(update={"outputs": kept})
 
@@ -197,7 +252,7 @@ class Works:
         """With its pods and what was told them. All are of one name."""
         metadata = job["metadata"]
         namespace, name = metadata["namespace"], metadata["name"]
-        if metadata["labels"][names.NETWORK] == Network.MODEL:
+        if metadata["labels"].get(names.NETWORK) == Network.MODEL:
             self._api.delete(SECRET, namespace, name)
         self._api.delete(CONFIG_MAP, namespace, name)
         self._api.delete(JOB, namespace, name, metadata["uid"])
@@ -210,10 +265,21 @@ class Works:
     def _job(self, root: AnyResource, work: Work) -> Json | None:
         return self._cache.named(JOB.kind, root.metadata.namespace, names.object_name(work.id))
 
-    def _pods(self, root: AnyResource, work: Work) -> list[Json]:
-        """The oldest first."""
-        pods = self._cache.group(root.metadata.uid or "", POD.kind)
-        return [one for one in pods if one["metadata"]["labels"].get(WORK) == work.id]
+    def _pods(self, job: Json) -> list[Json]:
+        """A Job's own, the oldest first, whichever root it was started for. Labels can be had by any pod."""
+        return [one for one in self._cache.group(root_of(job), POD.kind) if _belongs(one, job)]
+
+
+def _work_of(job: Json) -> str:
+    """The WorkId whose Job it is by label and name, '' if it is none's: then it is not ours to delete."""
+    metadata = job["metadata"]
+    work_id = str(metadata["labels"].get(WORK, ""))
+    return work_id if _WORK_ID.fullmatch(work_id) and metadata["name"] == names.object_name(work_id) else ""
+
+
+def _belongs(pod: Json, job: Json) -> bool:
+    same = pod["metadata"]["namespace"] == job["metadata"]["namespace"]
+    return same and any(one["uid"] == job["metadata"]["uid"] for one in pod["metadata"].get("ownerReferences", ()))
 
 
 def _unstarted(work: Work, why: str) -> WorkResult:
