@@ -5,13 +5,13 @@ The first piece is written last: where it is, the whole is.
 """
 
 import base64
-from collections import OrderedDict
 from threading import Lock
 
 from fedwright_crds.base import digest_of
 from fedwright_crds.work import MIB
 from fedwright_operator.cluster.api import CONFIG_MAP, Api, ApiError, Json
 from fedwright_operator.cluster.labels import ARTIFACT, CHUNKS, managed
+from fedwright_operator.shell.remembered import Remembered
 
 CHUNK_BYTES = 768 * 1024
 """A ConfigMap holds 1 MiB, and in a request its bytes are a third longer."""
@@ -25,8 +25,7 @@ class ClusterArtifacts:
 
     def __init__(self, api: Api) -> None:
         self._api = api
-        self._memory: OrderedDict[str, bytes] = OrderedDict()
-        self._held = 0
+        self._memory = Remembered(REMEMBERED)
         self._pieces: dict[tuple[str, str], int] = {}
         self._owned: set[tuple[str, str, str]] = set()
         self._lock = Lock()
@@ -41,7 +40,7 @@ class ClusterArtifacts:
             for number in reversed(range(len(pieces))):
                 self._write_piece(namespace, digest, number, pieces, owner)
             self._note(namespace, digest, len(pieces), owner)
-        self._remember(digest, data)
+        self._memory.put(digest, data)
         return digest
 
     def adopt(self, namespace: str, digest: str, owner: Json) -> None:
@@ -61,14 +60,12 @@ class ClusterArtifacts:
 
     def read(self, namespace: str, digest: str) -> bytes:
         """The bytes of that digest. Raises KeyError if they are gone or not what their name says."""
-        with self._lock:
-            if digest in self._memory and (namespace, digest) in self._pieces:
-                self._memory.move_to_end(digest)
-                return self._memory[digest]
+        if (namespace, digest) in self._pieces and (known := self._memory.get(digest)) is not None:
+            return known
         data = b"".join(self._piece(namespace, name) for name in self.names(namespace, digest))
         if digest_of(data) != digest:
             raise KeyError(f"artifact {digest} in namespace {namespace} is not what its name says; delete it")
-        self._remember(digest, data)
+        self._memory.put(digest, data)
         return data
 
     def names(self, namespace: str, digest: str) -> tuple[str, ...]:
@@ -124,15 +121,6 @@ class ClusterArtifacts:
         with self._lock:
             self._owned.add((namespace, digest, owner["uid"]))
             self._pieces[namespace, digest] = count
-
-    def _remember(self, digest: str, data: bytes) -> None:
-        if len(data) > REMEMBERED // 16:
-            return
-        with self._lock:
-            self._held += len(data) - len(self._memory.pop(digest, b""))
-            self._memory[digest] = data
-            while self._held > REMEMBERED:
-                self._held -= len(self._memory.popitem(last=False)[1])
 
 
 def _chunks(first: Json) -> int:

@@ -8,7 +8,7 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from threading import Event, Thread
 
 from fedwright_operator.cluster.api import LEASE, Api, ApiError, AwayError, Json
@@ -141,8 +141,3 @@ class Leadership:
                 "leaseTransitions": int(before.get("leaseTransitions") or 0) + (not same),
             },
         }
-
-
-def taken_over_within() -> timedelta:
-    """The longest that work waits after a leader has died: its lease, and the turn of whoever waits for it."""
-    return timedelta(seconds=DURATION_SECONDS + 2 * RENEW_SECONDS)

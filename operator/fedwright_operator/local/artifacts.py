@@ -1,16 +1,15 @@
 """Artifacts: bytes under the name of their own digest, written once, checked on every read from disk."""
 
-from collections import OrderedDict
 from pathlib import Path
-from threading import Lock
 
 from fedwright_crds.base import digest_of
 from fedwright_crds.work import MIB
 from fedwright_operator.local.files import write_once
+from fedwright_operator.shell.remembered import Remembered
 
 LARGEST = 256 * MIB
 REMEMBERED = 64 * MIB
-"""Small documents are read in every pass; that many bytes of them are kept once they have been checked."""
+"""Bytes of artifacts that are kept once they have been checked."""
 
 
 class Artifacts:
@@ -18,9 +17,7 @@ class Artifacts:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._memory: OrderedDict[str, bytes] = OrderedDict()
-        self._held = 0
-        self._lock = Lock()
+        self._memory = Remembered(REMEMBERED)
 
     def write(self, data: bytes) -> str:
         """Keep the bytes; their digest. Raises ValueError beyond the greatest size."""
@@ -34,17 +31,15 @@ class Artifacts:
 
     def read(self, digest: str) -> bytes:
         """The bytes of that digest. Raises KeyError if they are gone or no longer what their name says."""
-        with self._lock:
-            if digest in self._memory:
-                self._memory.move_to_end(digest)
-                return self._memory[digest]
+        if (known := self._memory.get(digest)) is not None:
+            return known
         try:
             data = self.path(digest).read_bytes()
         except FileNotFoundError:
             raise KeyError(f"artifact {digest} is not in {self._root}") from None
         if digest_of(data) != digest:
             raise KeyError(f"artifact {digest} in {self._root} was changed on disk; remove that file")
-        self._remember(digest, data)
+        self._memory.put(digest, data)
         return data
 
     def path(self, digest: str) -> Path:
@@ -62,14 +57,4 @@ class Artifacts:
 
     def remove(self, digest: str) -> None:
         self.path(digest).unlink(missing_ok=True)
-        with self._lock:
-            self._held -= len(self._memory.pop(digest, b""))
-
-    def _remember(self, digest: str, data: bytes) -> None:
-        if len(data) > REMEMBERED // 16:
-            return
-        with self._lock:
-            self._held += len(data) - len(self._memory.pop(digest, b""))
-            self._memory[digest] = data
-            while self._held > REMEMBERED:
-                self._held -= len(self._memory.popitem(last=False)[1])
+        self._memory.drop(digest)
