@@ -1,4 +1,4 @@
-"""A reply whose node went down while sending it is given up when that node begins a new life, in a SuperLink's own state."""
+"""A reply whose node no longer sends it is given up, in a SuperLink's own state."""
 
 from pathlib import Path
 from typing import Any
@@ -7,7 +7,7 @@ import pytest
 from flwr.app import Message, RecordDict
 from flwr.common.constant import NOOP_ACCOUNT_NAME, NOOP_FLWR_AID, SUPERLINK_NODE_ID
 from flwr.common.serde import message_to_proto
-from flwr.proto.fleet_pb2 import ActivateNodeRequest, DeactivateNodeRequest, PushMessagesRequest
+from flwr.proto.fleet_pb2 import ActivateNodeRequest, DeactivateNodeRequest, PullMessagesRequest, PushMessagesRequest
 from flwr.proto.node_pb2 import Node
 from flwr.server.superlink.linkstate import LinkStateFactory
 from flwr.supercore.constant import NOOP_FEDERATION_ID, TaskType
@@ -29,7 +29,7 @@ class Link:
     def __init__(self, database: Path) -> None:
         objects = ObjectStoreFactory(str(database))
         self.state: Any = LinkStateFactory(str(database), NoOpFederationManager(), objects).state()
-        self.fleet = Sendings(stock.push_messages, stock.activate_node, stock.deactivate_node)
+        self.fleet = Sendings(stock.push_messages, stock.pull_messages, stock.activate_node, stock.deactivate_node)
         self.node = self.state.create_node(NOOP_FLWR_AID, NOOP_ACCOUNT_NAME, KEY, 30)
         self.run = self.state.create_run(
             None, None, "", {}, NOOP_FEDERATION_ID, None, NOOP_FLWR_AID, TaskType.SERVER_APP
@@ -46,6 +46,9 @@ class Link:
 
     def activate(self) -> None:
         self.fleet.activate(ActivateNodeRequest(public_key=KEY, heartbeat_interval=30), self.state)
+
+    def ask_for_more(self) -> None:
+        self.fleet.pull(PullMessagesRequest(node=Node(node_id=self.node)), self.state, self.state.object_store)
 
     def deactivate(self) -> None:
         self.fleet.deactivate(DeactivateNodeRequest(node_id=self.node), self.state)
@@ -95,8 +98,15 @@ def test_a_reply_of_a_former_life_is_given_up(link: Link, takes_it_first: bool) 
     assert link.taken() is None
 
 
+def test_a_reply_is_given_up_when_its_node_asks_for_the_next_message(link: Link) -> None:
+    link.send(whole=False)
+    link.ask_for_more()
+    assert link.taken() is None
+
+
 def test_a_reply_that_is_whole_outlives_its_node(link: Link) -> None:
     link.send(whole=True)
+    link.ask_for_more()
     link.deactivate()
     link.activate()
     assert link.taken()

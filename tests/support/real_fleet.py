@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,21 +18,22 @@ from fedwright_federation.flower.site import MachineSite
 from fedwright_federation.flower.status import Status
 
 READY_SECONDS = 60.0
+FLEET = ("-m", "fedwright_federation.flower.fleet")
 
 
 class RealFleet:
-    """One running federation."""
+    """One running federation. `program` is what Python is to run instead of the fleet's own."""
 
-    def __init__(self, root: Path, shards: list[Path]) -> None:
+    def __init__(self, root: Path, shards: list[Path], program: Sequence[str] = FLEET) -> None:
         self.home, self.spec = Home(root / "home"), root / "spec.json"
         group = [{"name": f"n{i}", "nodes": 1, "data": {"path": str(path)}} for i, path in enumerate(shards)]
         self.spec.write_text(json.dumps({"groups": group}))
+        self.program = [sys.executable, *program, "--home", str(self.home.root), "--spec", str(self.spec)]
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         self.home.status.unlink(missing_ok=True)
-        program = [sys.executable, "-m", "fedwright_federation.flower.fleet"]
-        self.process = subprocess.Popen([*program, "--home", str(self.home.root), "--spec", str(self.spec)])
+        self.process = subprocess.Popen(self.program)
         self.wait_until(lambda status: status.ready)
 
     def wait_until(self, true: Callable[[Status], bool], seconds: float = READY_SECONDS) -> Status:
@@ -81,8 +82,8 @@ class RealFleet:
 
 
 @contextmanager
-def running(root: Path, shards: list[Path]) -> Iterator[RealFleet]:
-    fleet = RealFleet(root, shards)
+def running(root: Path, shards: list[Path], program: Sequence[str] = FLEET) -> Iterator[RealFleet]:
+    fleet = RealFleet(root, shards, program)
     fleet.start()
     try:
         yield fleet

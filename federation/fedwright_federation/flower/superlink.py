@@ -4,8 +4,8 @@ The stock SuperLink serves all three on one port and its Control API asks for no
 which is to run code on every other node. Here each API has a port of its own and answers 403 on the others', and Control
 wants the token as well. Run as a program it takes `flower-superlink`'s flags and the three of `OWN_FLAGS`.
 
-What of Flower is replaced, in this process only, is `uvicorn.run`, which `flower_superlink` calls last, and what sendings.py
-says.
+What of Flower is replaced, in this process only, is `uvicorn.run`, which `flower_superlink` calls last, and what restarts.py and
+sendings.py say.
 """
 
 import argparse
@@ -20,6 +20,7 @@ from typing import Any
 import uvicorn
 from flwr.superlink.cli import flower_superlink
 
+from fedwright_federation.flower.restarts import survive_restarts
 from fedwright_federation.flower.sendings import watch_sendings
 
 Scope = MutableMapping[str, Any]
@@ -95,6 +96,7 @@ def serve(flags: Sequence[str], doors: Doors, token: str) -> None:
         config = uvicorn.Config(Guard(app, doors, token), **{**options, "access_log": False})
         uvicorn.Server(config).run(sockets=[doors.fleet, doors.control, doors.runtime])
 
+    survive_restarts()
     watch_sendings()
     uvicorn.run = run  # type: ignore[assignment]
     host, port = doors.fleet.getsockname()[:2]
