@@ -23,9 +23,8 @@ from fedwright_boxes.protocol import Enclosure
 from fedwright_boxes.stream import Allowed, Delivery, StreamError, receive
 from fedwright_boxes.watch import NO_TRUST, Cell, Order, Trust, supervise
 from fedwright_crds.base import Digest, digest_of
-from fedwright_crds.work import MIB, BoxKind, Input, Outcome, Reason, Step, Verdict, Work, WorkResult
+from fedwright_crds.work import MIB, BoxKind, Input, Reason, Step, Verdict, Work, WorkResult
 
-_PLATFORM_REASONS = {Reason.PLATFORM, Reason.NO_SANDBOX}
 _OTHERS = 16
 """Threads of the parent and the zygote, in a container where they have the cells' user."""
 
@@ -88,12 +87,11 @@ def run(
 def result_of(
     work: Work, verdicts: list[Verdict], message: str, outputs: dict[str, Digest], started: str
 ) -> WorkResult:
-    reason = verdicts[-1].reason
-    outcome = Outcome.PLATFORM_ERROR if reason in _PLATFORM_REASONS else Outcome.FAILED
+    last = next(step for step in work.steps if step.name == verdicts[-1].step)
     return WorkResult(
         id=work.id,
         kind=work.kind,
-        outcome=Outcome.SUCCEEDED if reason == Reason.COMPLETED else outcome,
+        outcome=last.outcome(verdicts[-1].reason),
         message=message[:4096],
         verdicts=tuple(verdicts),
         outputs=outputs,

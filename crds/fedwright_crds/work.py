@@ -77,6 +77,16 @@ class Step(Strict):
     federation: Line = ""
     """Platform box only: the Federation that the step may talk to."""
 
+    def outcome(self, reason: "Reason") -> "Outcome":
+        """Whose fault it is that this step ended so: its own, or ours.
+
+        Trusted programs are ours. Judges pass a limit where the machine is slow or full; what they crash on is somebody's data
+        or output, and would be again. Of a platform box only the deadline bounds the work itself.
+        """
+        if reason is Reason.COMPLETED:
+            return Outcome.SUCCEEDED
+        return Outcome.PLATFORM_ERROR if reason in _OURS | _OURS_IN.get(self.box, frozenset()) else Outcome.FAILED
+
 
 class Work(Strict):
     """A unit of work. Its id is a digest of all that can change its result, and of nothing else."""
@@ -120,6 +130,13 @@ class Reason(StrEnum):
     """A missing, oversized or irregular file (link, FIFO, device, odd name) where an output or handover should be."""
     NO_SANDBOX = "NoSandbox"
     PLATFORM = "Platform"
+
+
+_OURS = frozenset({Reason.PLATFORM, Reason.NO_SANDBOX})
+_OURS_IN = {
+    BoxKind.JUDGE: frozenset({Reason.DEADLINE_EXCEEDED, Reason.OUT_OF_MEMORY}),
+    BoxKind.PLATFORM: frozenset(Reason) - {Reason.COMPLETED, Reason.DEADLINE_EXCEEDED},
+}
 
 
 class Verdict(Strict):

@@ -7,11 +7,10 @@ step, and with the exit code of its reason, which no program in a cell can choos
 from pydantic import ValidationError
 
 from fedwright_boxes.pod.contract import EXIT_CODES, Ending
-from fedwright_crds.work import BoxKind, Outcome, Reason, Step, Verdict
+from fedwright_crds.work import Reason, Step, Verdict
 from fedwright_operator.cluster.pods import Container
 
 _BY_EXIT_CODE = {code: reason for reason, code in EXIT_CODES.items()}
-_PLATFORM_REASONS = {Reason.PLATFORM, Reason.NO_SANDBOX}
 _MESSAGE_LETTERS = 4000
 
 
@@ -31,15 +30,6 @@ def ending_of(step: Step, container: Container) -> Ending:
         f"its launcher ended with {container.exit_code} and left no whole message" if reason is Reason.PLATFORM else ""
     )
     return _seen(step, container, None, reason, why)
-
-
-def outcome_of(step: Step, reason: Reason) -> Outcome:
-    """Whose fault it is. A Platform box runs our programs alone: only its deadline bounds the work itself."""
-    if reason is Reason.COMPLETED:
-        return Outcome.SUCCEEDED
-    if reason in _PLATFORM_REASONS or (step.box is BoxKind.PLATFORM and reason is not Reason.DEADLINE_EXCEEDED):
-        return Outcome.PLATFORM_ERROR
-    return Outcome.FAILED
 
 
 def words(step: str, ending: Ending) -> str:

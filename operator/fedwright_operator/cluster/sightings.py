@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from fedwright_boxes.pod.contract import EXIT_CODES, DeliveryNote
 from fedwright_crds.work import Outcome, Reason, Step, Verdict, Work, WorkResult
 from fedwright_operator.cluster import pods
-from fedwright_operator.cluster.endings import ending_of, outcome_of, printable, words
+from fedwright_operator.cluster.endings import ending_of, printable, words
 from fedwright_operator.cluster.names import DELIVER, container_names
 from fedwright_operator.cluster.pods import Container, Event, Json, Pod
 
@@ -300,7 +300,7 @@ class _Look:
 
     def _failed(self, place: int, verdict: Verdict, message: str) -> Finished:
         verdicts = [*self._verdicts_before(place), verdict]
-        return Finished(self._result(outcome_of(self._step(place), verdict.reason), printable(message), verdicts))
+        return Finished(self._result(self._step(place).outcome(verdict.reason), printable(message), verdicts))
 
     def _platform(self, message: str, verdicts: list[Verdict] | None = None) -> Finished:
         """At the first container that has not completed, or after these verdicts."""

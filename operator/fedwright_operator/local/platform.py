@@ -50,7 +50,7 @@ class PlatformBoxes:
                         verdicts[-1] = verdict.model_copy(update={"reason": Reason.BAD_OUTPUT})
             if verdicts[-1].reason is not Reason.COMPLETED:
                 break
-        outcome = _outcome(verdicts[-1].reason)
+        outcome = step.outcome(verdicts[-1].reason)
         return WorkResult(
             id=work.id,
             kind=work.kind,
@@ -123,13 +123,6 @@ def _follow(child: Child, wall_seconds: float, cancelled: Event) -> tuple[Reason
     if code == 0:
         return Reason.COMPLETED, 0
     return (Reason.KILLED_BY_SIGNAL if code > 128 else Reason.CRASHED), code
-
-
-def _outcome(reason: Reason) -> Outcome:
-    """These programs are ours, so when one falls over it is tried again; a deadline is a bound on the work itself."""
-    if reason is Reason.COMPLETED:
-        return Outcome.SUCCEEDED
-    return Outcome.FAILED if reason is Reason.DEADLINE_EXCEEDED else Outcome.PLATFORM_ERROR
 
 
 class _Folder:
