@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -30,8 +31,23 @@ def operator(programs: str) -> Kubectl:
 @pytest.fixture
 def space(programs: str) -> Iterator[Kubectl]:
     """kubectl in a namespace of its own that takes restricted pods alone, and that is gone afterwards."""
+    with _restricted(programs) as kubectl:
+        yield kubectl
+
+
+@pytest.fixture(scope="module")
+def module_space(programs: str) -> Iterator[Kubectl]:
+    """One such namespace for all tests of a module."""
+    with _restricted(programs) as kubectl:
+        yield kubectl
+
+
+@contextmanager
+def _restricted(programs: str) -> Iterator[Kubectl]:
     kubectl = Kubectl(os.environ["KUBECONFIG"], programs)
     kubectl("create", "namespace", kubectl.namespace)
     kubectl("label", "namespace", kubectl.namespace, "pod-security.kubernetes.io/enforce=restricted")
-    yield kubectl
-    kubectl.stop_using()
+    try:
+        yield kubectl
+    finally:
+        kubectl.stop_using()

@@ -1,9 +1,7 @@
 """Works in pods of a real cluster come to the same as on one machine, and how they end is told as it was."""
 
-import os
-import shutil
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,24 +26,39 @@ pytestmark = pytest.mark.cluster
 SPEC = spec_of({"data": {"source": "Digits"}, "clients": 4, "partition": {"kind": "Pathological"}}, sequential=True)
 GREEDY = "KEPT = []\ndef build(hyperparameters):\n    while True:\n        KEPT.append(bytearray(2**24))\n"
 ENDLESS = "def build(hyperparameters):\n    while True:\n        pass\n"
+LOUD = "def build(hyperparameters):\n    for _ in range(50):\n        print('x' * 2**20)\n"
+"""50 MB."""
+FORGER = """
+import os
+
+
+def build(hyperparameters):
+    score = b'{"ok": true, "primary": 1.0}'
+    ending = b'{"verdict": {"step": "simulate", "reason": "Completed"}}'
+    for place in ("/box/out/score.json", "/fedwright/out/score.json", "/fedwright/out/score/score.json", "score.json"):
+        put(place, score)
+    put("/dev/termination-log", ending)
+    for descriptor in range(1, 64):
+        try:
+            os.write(descriptor, ending + b"\\n" + score + b"\\n")
+        except OSError:
+            pass
+    os._exit(0)
+
+
+def put(place, content):
+    try:
+        with open(place, "wb") as stream:
+            stream.write(content)
+    except OSError:
+        pass
+"""
 WRONG = "def build(hyperparameters):\n    raise ValueError('no such strategy')\n"
 
 
 @pytest.fixture(scope="module")
-def kubectl() -> Iterator[Kubectl]:
-    program = shutil.which("kubectl")
-    if not program or "KUBECONFIG" not in os.environ:
-        pytest.skip("no cluster is named by KUBECONFIG")
-    kubectl = Kubectl(os.environ["KUBECONFIG"], str(Path(program).parent))
-    kubectl("create", "namespace", kubectl.namespace)
-    kubectl("label", "namespace", kubectl.namespace, "pod-security.kubernetes.io/enforce=restricted")
-    yield kubectl
-    kubectl.stop_using()
-
-
-@pytest.fixture(scope="module")
-def boxes(kubectl: Kubectl) -> PodBoxes:
-    return PodBoxes(kubectl, settings_for(kubectl))
+def boxes(module_space: Kubectl) -> PodBoxes:
+    return PodBoxes(module_space, settings_for(module_space))
 
 
 Judge = Callable[..., Work]
@@ -105,8 +118,9 @@ def test_a_work_in_a_pod_leaves_the_bytes_that_it_leaves_on_one_machine(
         (WRONG, {}, Reason.CRASHED, "no such strategy"),
         (ENDLESS, {"wall_seconds": 10.0}, Reason.DEADLINE_EXCEEDED, ""),
         (GREEDY, {"memory_mib": 256}, Reason.OUT_OF_MEMORY, ""),
+        (LOUD, {}, Reason.OUTPUT_FLOOD, "x"),
     ],
-    ids=["wrong", "endless", "greedy"],
+    ids=["wrong", "endless", "greedy", "loud"],
 )
 def test_a_candidate_that_fails_is_told_as_it_failed(
     source: str, limits: dict[str, Any], reason: Reason, words: str, boxes: PodBoxes, judge: Judge
@@ -115,6 +129,14 @@ def test_a_candidate_that_fails_is_told_as_it_failed(
     assert (result.outcome, result.reason) == (Outcome.FAILED, reason), result.model_dump_json(indent=1)
     assert [one.step for one in result.verdicts] == ["prepare", "simulate"]
     assert words in result.verdicts[-1].text
+
+
+def test_a_forged_result_is_none(boxes: PodBoxes, judge: Judge) -> None:
+    """It writes a score wherever one could lie, says what a launcher says by every way out, and leaves as if all were well."""
+    result = boxes.run(judge(FORGER))
+    assert result.outcome is Outcome.FAILED, result.model_dump_json(indent=1)
+    assert result.reason in {Reason.CRASHED, Reason.BAD_OUTPUT}
+    assert (result.verdicts[-1].step, result.outputs) == ("simulate", {})
 
 
 # -- waits ---------------------------------------------------------------------------------------------------

@@ -98,11 +98,12 @@ def meanwhile(act: Callable[[], None], every: float) -> Iterator[None]:
     assert not problems, problems
 
 
-def test_operators_that_are_killed_every_five_seconds_end_at_the_same_winner(
+def test_leaders_that_are_killed_every_five_seconds_end_at_the_same_winner(
     operator: Kubectl, space: Kubectl, undisturbed: Json
 ) -> None:
     def kill() -> None:
-        operator("delete", "pod", "-l", "app.kubernetes.io/component=operator", "--force", "--grace-period=0")
+        if leader := holder(operator):
+            operator("delete", "pod", leader, "--force", "--grace-period=0", "--ignore-not-found")
 
     with counted(space) as starts, meanwhile(kill, every=5.0):
         apply(space, manifest(deployment={"enabled": False}))
@@ -169,6 +170,53 @@ def _process_of(operator: Kubectl, pod: str) -> int:
         if b"fedwright_operator.cluster" in words and uid in groups.replace("_", "-"):
             return int(folder.name)
     pytest.skip("the pods of this cluster are not processes of this machine")
+
+
+def test_an_operator_that_is_killed_between_a_jobs_end_and_its_status_does_nothing_twice(
+    operator: Kubectl, space: Kubectl, undisturbed: Json
+) -> None:
+    """All operators sleep while a Job ends, and are killed in their sleep; so nobody has seen its end before it is read."""
+    with counted(space) as starts:
+        apply(space, manifest(deployment={"enabled": False}))
+        until(lambda: len(results(space)) >= 4)
+        sleeping = [_process_of(operator, one["metadata"]["name"]) for one in _operators(operator)]
+        for process in sleeping:
+            os.kill(process, signal.SIGSTOP)
+        known = results(space).keys()
+        try:
+            until(lambda: bool(_completed(space) - known), seconds=120)
+        finally:
+            for process in sleeping:
+                os.kill(process, signal.SIGKILL)
+        ended(space)
+    assert outcome_in(space) == undisturbed
+    assert set(Counter(starts).values()) == {1}, "a WorkId was started twice"
+
+
+def test_a_node_that_is_cut_off_and_joined_again_changes_nothing(
+    operator: Kubectl, space: Kubectl, undisturbed: Json, devcluster: Callable[..., None]
+) -> None:
+    """What runs on it meanwhile runs on and is not believed; its works are tried again elsewhere."""
+    apply(space, manifest(deployment={"enabled": False}))
+    until(lambda: any(one["spec"].get("nodeName") == "node2" for one in space.get("pods")["items"]))
+    devcluster("cut-node", "2")
+    try:
+        done = len(results(space))
+        until(lambda: _more_than(space, done + 3), seconds=300)
+    finally:
+        devcluster("join-node", "2")
+    ended(space)
+    assert outcome_in(space) == undisturbed
+
+
+def _operators(operator: Kubectl) -> list[Json]:
+    return list(operator.get("pods", "-l", "app.kubernetes.io/component=operator")["items"])
+
+
+def _completed(space: Kubectl) -> set[str]:
+    """Ids of works whose Jobs are complete."""
+    jobs = space.get("jobs")["items"]
+    return {one["metadata"]["labels"]["fedwright.dev/work"] for one in jobs if one.get("status", {}).get("succeeded")}
 
 
 def test_a_request_that_is_deleted_in_mid_run_leaves_nothing(operator: Kubectl, space: Kubectl) -> None:

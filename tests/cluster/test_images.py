@@ -2,10 +2,7 @@
 
 import hashlib
 import json
-import os
-import shutil
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,18 +20,6 @@ TABLES = {"_sobol_direction_numbers.npz"}
 """Constants of a method, not rows of anything."""
 
 
-@pytest.fixture(scope="module")
-def kubectl() -> Iterator[Kubectl]:
-    program = shutil.which("kubectl")
-    if not program or "KUBECONFIG" not in os.environ:
-        pytest.skip("no cluster is named by KUBECONFIG")
-    kubectl = Kubectl(os.environ["KUBECONFIG"], str(Path(program).parent))
-    kubectl("create", "namespace", kubectl.namespace)
-    kubectl("label", "namespace", kubectl.namespace, "pod-security.kubernetes.io/enforce=restricted")
-    yield kubectl
-    kubectl.stop_using()
-
-
 @pytest.fixture(scope="module", params=IMAGES)
 def image(request: pytest.FixtureRequest) -> str:
     name: str = request.param
@@ -42,15 +27,15 @@ def image(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="module")
-def seen(image: str, kubectl: Kubectl) -> Any:
+def seen(image: str, module_space: Kubectl) -> Any:
     """What a pod of the image said of it."""
     box = IMAGES[image].box
     profile = PROFILES[box] if box else None
     programs = [*(profile.imports + profile.programs if profile else ()), *IMAGES[image].programs]
     asked = json.dumps({"programs": programs, "data": _data()})
-    kubectl("apply", "-f", "-", document=_pod(image, ["python", "-I", "-B", "-c", INSIDE.read_text(), asked]))
-    ended = _ended(kubectl, image)
-    said = kubectl("logs", image)
+    module_space("apply", "-f", "-", document=_pod(image, ["python", "-I", "-B", "-c", INSIDE.read_text(), asked]))
+    ended = _ended(module_space, image)
+    said = module_space("logs", image)
     assert ended == "Succeeded", f"{ended}: {said[-2000:]}"
     return json.loads(said.splitlines()[-1])
 

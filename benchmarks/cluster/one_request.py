@@ -1,43 +1,40 @@
-"""A request on the cluster of `make cluster` against the same on one machine: `python -m benchmarks.cluster`.
+"""A request on the cluster against the same on one machine.
 
 Seconds from the wish to the winner, what a judging Job costs beside its steps, and what the operator asks of the API.
 """
 
 import json
-import re
-import subprocess
 import time
 from collections.abc import Mapping
 from datetime import datetime
-from pathlib import Path
 from statistics import median
 from typing import Any
 
+from benchmarks.cluster.kube import SECONDS, kubectl, operator
 from benchmarks.requests import amended, example, run
-from benchmarks.table import Row, save, show
+from benchmarks.table import Row
 
 Json = dict[str, Any]
 
-SYSTEM, SPACE = "fedwright-system", "fedwright-bench"
-SECONDS = 3600
+SPACE = "fedwright-bench"
 
 
 def measure() -> list[Row]:
     """One small request, here and there."""
     wish = _small()
     here = run(wish)
-    _kubectl("create", "namespace", SPACE)
+    kubectl("create", "namespace", SPACE)
     try:
-        before = _operator()
+        before = operator()
         began = time.monotonic()
-        _kubectl("apply", "-f", "-", body=wish)
+        kubectl("-n", SPACE, "apply", "-f", "-", body=wish)
         name = wish["metadata"]["name"]
-        _kubectl("wait", f"flsr/{name}", "--for=condition=Finished", f"--timeout={SECONDS}s")
-        there, after = time.monotonic() - began, _operator()
-        winner = json.loads(_kubectl("get", "flsr", name, "-o", "json"))["status"].get("winner") or None
+        kubectl("-n", SPACE, "wait", f"flsr/{name}", "--for=condition=Finished", f"--timeout={SECONDS}s")
+        there, after = time.monotonic() - began, operator()
+        winner = json.loads(kubectl("-n", SPACE, "get", "flsr", name, "-o", "json"))["status"].get("winner") or None
         works = [json.loads(one["data"]["result.json"]) for one in _results()]
     finally:
-        _kubectl("delete", "namespace", SPACE, "--wait=false")
+        kubectl("delete", "namespace", SPACE, "--wait=false")
     judged = [one for one in works if one["kind"] == "judge"]
     passes = after["fedwright_reconcile_seconds_count"] - before["fedwright_reconcile_seconds_count"]
     spent = after["fedwright_reconcile_seconds_sum"] - before["fedwright_reconcile_seconds_sum"]
@@ -74,21 +71,8 @@ def _beside(work: Mapping[str, Any]) -> float:
 
 
 def _results() -> list[Json]:
-    found = _kubectl("-n", SPACE, "get", "cm", "-l", "fedwright.dev/role=result", "-o", "json")
+    found = kubectl("-n", SPACE, "get", "cm", "-l", "fedwright.dev/role=result", "-o", "json")
     return list(json.loads(found)["items"])
-
-
-def _operator() -> dict[str, float]:
-    """The leader's metrics, sums over labels."""
-    lease = json.loads(_kubectl("-n", SYSTEM, "get", "lease", "fedwright", "-o", "json"))
-    pod = lease["spec"]["holderIdentity"].split("/")[0]
-    said = _kubectl("get", "--raw", f"/api/v1/namespaces/{SYSTEM}/pods/{pod}:9090/proxy/metrics")
-    found: dict[str, float] = {}
-    for line in said.splitlines():
-        if match := re.fullmatch(r"(\w+)(\{.*\})? (\S+)", line):
-            key = match[1] + (match[2] or "") if match[1].endswith("_bucket") else match[1]
-            found[key] = found.get(key, 0.0) + float(match[3])
-    return found
 
 
 def _within_a_second(metrics: Mapping[str, float]) -> float:
@@ -98,26 +82,3 @@ def _within_a_second(metrics: Mapping[str, float]) -> float:
         if key.startswith("fedwright_reconcile_seconds_bucket") and 'le="1.0"' in key
     ]
     return sum(buckets) / max(1.0, metrics["fedwright_reconcile_seconds_count"])
-
-
-def _kubectl(*words: str, body: Json | None = None) -> str:
-    namespace = () if "-n" in words or "--raw" in words or "namespace" in words else ("-n", SPACE)
-    done = subprocess.run(
-        ["kubectl", *namespace, *words],
-        input=json.dumps(body) if body else None,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=SECONDS + 60,
-    )
-    if done.returncode:
-        raise SystemExit(
-            f"kubectl {' '.join(words)}: {done.stderr.strip()}; is there a cluster with the operator (make cluster)?"
-        )
-    return done.stdout
-
-
-if __name__ == "__main__":
-    rows = measure()
-    show(rows)
-    save(rows, Path("bench-cluster.json"))

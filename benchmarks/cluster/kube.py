@@ -1,0 +1,40 @@
+"""The cluster as these figures see it: kubectl, and what the operator counts."""
+
+import json
+import re
+import subprocess
+from typing import Any
+
+Json = dict[str, Any]
+
+SYSTEM = "fedwright-system"
+SECONDS = 3600
+
+
+def kubectl(*words: str, body: Json | None = None) -> str:
+    done = subprocess.run(
+        ["kubectl", *words],
+        input=json.dumps(body) if body else None,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=SECONDS + 60,
+    )
+    if done.returncode:
+        raise SystemExit(
+            f"kubectl {' '.join(words)}: {done.stderr.strip()}; is there a cluster with the operator (make cluster)?"
+        )
+    return done.stdout
+
+
+def operator() -> dict[str, float]:
+    """The leader's metrics, sums over labels."""
+    lease = json.loads(kubectl("-n", SYSTEM, "get", "lease", "fedwright", "-o", "json"))
+    pod = lease["spec"]["holderIdentity"].split("/")[0]
+    said = kubectl("get", "--raw", f"/api/v1/namespaces/{SYSTEM}/pods/{pod}:9090/proxy/metrics")
+    found: dict[str, float] = {}
+    for line in said.splitlines():
+        if match := re.fullmatch(r"(\w+)(\{.*\})? (\S+)", line):
+            key = match[1] + (match[2] or "") if match[1].endswith("_bucket") else match[1]
+            found[key] = found.get(key, 0.0) + float(match[3])
+    return found
