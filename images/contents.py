@@ -42,6 +42,7 @@ IMAGES: Mapping[str, Image] = {
             "prometheus-client",
             "structlog",
             "fsspec",
+            "obstore",
             "cryptography",
             "kubernetes",
             "urllib3",

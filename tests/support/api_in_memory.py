@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from fedwright_boxes.pod.contract import DeliveredOutput, DeliveryEnd, DeliveryHead, DeliveryNote
+from fedwright_boxes.pod.contract import LINE_LETTERS, DeliveredOutput, DeliveryEnd, DeliveryHead, DeliveryNote
 from fedwright_crds.base import digest_of
 from fedwright_crds.work import Work
 from fedwright_operator.cluster.api import CONFIG_MAP, JOB, POD, ApiError, AwayError, Json, Type
@@ -59,6 +59,11 @@ class ApiInMemory:
 
     def list(self, kind: Type, namespace: str, labels: str = "", fields: str = "") -> Bodies:
         return [copy.deepcopy(body) for body in self._all(kind, namespace)]
+
+    def metadata(self, kind: Type, namespace: str, labels: str = "") -> Bodies:
+        wanted = [one.partition("=") for one in labels.split(",") if one]
+        found = [copy.deepcopy(body["metadata"]) for body in self._all(kind, namespace)]
+        return [one for one in found if all(_selects(part, one.get("labels", {})) for part in wanted)]
 
     def uids(self, kind: Type, namespace: str, labels: str = "") -> set[str]:
         return {body["metadata"]["uid"] for body in self._all(kind, namespace) if not labels or is_watched(kind, body)}
@@ -200,6 +205,12 @@ class ApiInMemory:
         ]
 
 
+def _selects(wanted: tuple[str, str, str], labels: Json) -> bool:
+    """By `key=value`, or `key` alone: that it is there."""
+    key, sign, value = wanted
+    return key in labels and (not sign or labels[key] == value)
+
+
 def is_watched(kind: Type, body: Json) -> bool:
     """Whether the operator's selectors let it through."""
     labels = body["metadata"].get("labels", {})
@@ -251,7 +262,8 @@ def delivery(outputs: Mapping[str, bytes]) -> bytes:
     lines: list[str] = []
     for name, data in outputs.items():
         lines += [json.dumps(DeliveryHead(name=name, digest=digest_of(data), bytes=len(data)).to_wire())]
-        lines += [base64.b64encode(data).decode(), ""]
+        letters = base64.b64encode(data).decode()
+        lines += [*(letters[i : i + LINE_LETTERS] for i in range(0, len(letters), LINE_LETTERS)), ""]
     lines.append(json.dumps(DeliveryEnd(end=len(outputs)).to_wire()))
     return "".join(line + "\n" for line in lines).encode()
 

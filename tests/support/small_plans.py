@@ -23,7 +23,7 @@ from fedwright_crds.candidate import (
 from fedwright_crds.meta import Metadata, OwnerReference
 from fedwright_crds.request import Budgets, FLStrategyRequest, RequestPhase, RequestSpec, RequestStatus
 from fedwright_crds.task import Data, DataSource, Task
-from fedwright_crds.work import BoxKind, Input, Outcome, Output, Reason, Step, Verdict, Work, WorkResult
+from fedwright_crds.work import MIB, BoxKind, Input, Outcome, Output, Reason, Step, Verdict, Work, WorkResult
 from fedwright_operator.local.artifacts import Artifacts
 from fedwright_operator.local.loop import Loop
 from fedwright_operator.reconcile import deployment, federation
@@ -66,7 +66,7 @@ def work(goal: str, number: int, step: int, previous: str | None) -> tuple[Work,
     one = Step(
         name="compute", box=BoxKind.JUDGE, program=("small",), inputs=tuple(i.name for i in inputs), outputs=("sum",)
     )
-    outputs = (Output(name="sum", max_bytes=100),)
+    outputs = (Output(name="sum", max_bytes=2 * MIB),)
     return Work(
         kind="small", steps=(one,), inputs=tuple(inputs), outputs=outputs, images={BoxKind.JUDGE: IMAGES[BoxKind.JUDGE]}
     ), order

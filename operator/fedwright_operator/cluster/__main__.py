@@ -7,7 +7,7 @@ import sys
 import uuid
 from pathlib import Path
 
-from fedwright_operator.cluster import log
+from fedwright_operator.cluster import log, stores
 from fedwright_operator.cluster.config import ConfigError, load
 from fedwright_operator.cluster.lease import Seat
 from fedwright_operator.cluster.run import run
@@ -22,13 +22,14 @@ def main() -> int:
     given = parser.parse_args()
     try:
         config = load(given.config)
+        log.set_up(config.log.level.upper(), config.log.format == "json")
+        store = stores.opened(config.artifacts)
     except ConfigError as problem:
         print(problem, file=sys.stderr)
         return 2
-    log.set_up(config.log.level.upper(), config.log.format == "json")
     # A pod keeps its name when its container starts anew, and the former life may still be paused somewhere.
     holder = f"{given.name}/{uuid.uuid4().hex[:8]}"
-    return run(config, Seat(given.namespace, config.lease, holder), given.chart)
+    return run(config, Seat(given.namespace, config.lease, holder), given.chart, store)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ Resources go in and out as the API writes them. It knows paths and errors, and n
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -128,15 +128,18 @@ class Api:
         return [{"apiVersion": kind.api_version, "kind": kind.kind, **one} for one in found["items"]]
 
     def uids(self, kind: Type, namespace: str, labels: str = "") -> set[str]:
-        """Of all that there are; '' is every namespace. In pages, and nothing but their metadata travels."""
-        found: set[str] = set()
+        """Of all that there are; '' is every namespace."""
+        return {one["uid"] for one in self.metadata(kind, namespace, labels)}
+
+    def metadata(self, kind: Type, namespace: str, labels: str = "") -> Iterator[Json]:
+        """Of all that there are; '' is every namespace. In pages, and nothing else of them travels."""
         query = {"limit": _PAGE, **({"labelSelector": labels} if labels else {})}
         while True:
             page = self._json("GET", kind.path(namespace), query=query, accept=_METADATA_ALONE)
-            found.update(one["metadata"]["uid"] for one in page["items"])
+            yield from (one["metadata"] for one in page["items"])
             query["continue"] = page["metadata"].get("continue") or ""
             if not query["continue"]:
-                return found
+                return
 
     def log(self, namespace: str, pod: str, container: str, limit_bytes: int) -> bytes:
         """The beginning of what a container printed."""

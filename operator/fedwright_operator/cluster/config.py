@@ -1,11 +1,13 @@
 """The operator's configuration, as the chart writes it into one file."""
 
 import json
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
 import yaml
-from pydantic import Field, JsonValue, ValidationError
+from pydantic import Field, JsonValue, ValidationError, field_validator
 
 from fedwright_crds.base import Line, Name, Namespace, Strict
 from fedwright_operator.cluster.federation_values import FederationSettings
@@ -28,9 +30,44 @@ class ArtifactSettings(Strict):
     """Where artifacts are kept."""
 
     url: Line = ""
-    """Any that fsspec reads; '': ConfigMaps beside the request."""
+    """Any that obstore or fsspec can write to; '': ConfigMaps beside the request."""
     options: dict[str, JsonValue] = Field(default_factory=dict)
-    """What fsspec takes beside the URL."""
+    """What they take beside the URL; nothing secret, since a ConfigMap holds it."""
+
+    @field_validator("url")
+    @classmethod
+    def _can_be_written_to(cls, url: str) -> str:
+        scheme, found, rest = url.partition("://")
+        if url and (not found or not rest or "::" in url):
+            raise ValueError("is no URL; write s3://BUCKET/FOLDER, gs://, az:// or file:///FOLDER")
+        if any(sign in rest for sign in "@?#"):
+            raise ValueError("may name a user or a key; give credentials by artifacts.credentialsSecret")
+        if scheme in _UNFIT:
+            raise ValueError(f"{scheme}:// {_UNFIT[scheme]}; take s3://, gs://, az:// or file:///FOLDER")
+        return url
+
+    @field_validator("options")
+    @classmethod
+    def _hold_no_secret(cls, options: dict[str, JsonValue]) -> dict[str, JsonValue]:
+        for name in _keys(options):
+            if _SECRET.search(name.lower()):
+                raise ValueError(f"{name} is a secret, and a ConfigMap is none; give it by artifacts.credentialsSecret")
+        return options
+
+
+_UNFIT = {
+    "http": "cannot be written to",
+    "https": "cannot be written to",
+    "memory": "is gone with the process",
+}
+_SECRET = re.compile(r"secret|passw|token|access_key|account_key|service_account_key|sas|credential|authorization")
+
+
+def _keys(options: Mapping[str, JsonValue]) -> Iterator[str]:
+    for name, value in options.items():
+        yield name
+        if isinstance(value, dict):
+            yield from _keys(value)
 
 
 class ModelSettings(Strict):

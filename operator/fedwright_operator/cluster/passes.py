@@ -25,6 +25,7 @@ from fedwright_operator.cluster.ours import owner
 from fedwright_operator.cluster.progress import Progress
 from fedwright_operator.cluster.releases import Fleet, Releases
 from fedwright_operator.cluster.results import Results
+from fedwright_operator.cluster.stored import StoreError
 from fedwright_operator.cluster.tell import tell
 from fedwright_operator.cluster.works import Works
 from fedwright_operator.reconcile.api import Event, Release, ReleaseStatus
@@ -80,6 +81,9 @@ class Passes:
             return None
         try:
             return self._pass(uid, body)
+        except StoreError as problem:
+            self._tell(body, Event("HeldUp", f"{problem.reason}: {problem}", warning=True))
+            raise
         except ApiError as problem:
             if problem.conflict:  # what was planned on has changed
                 return SOON_SECONDS
@@ -87,10 +91,14 @@ class Passes:
                 return MISSING_SECONDS
             if not (problem.leaving or problem.refused):
                 raise
-            root = self._cache.resource(body)
-            if problem.refused and not isinstance(root, str):
-                tell(self._api, root, Event("Refused", str(problem), warning=True))
+            if problem.refused:
+                self._tell(body, Event("Refused", str(problem), warning=True))
             return RESYNC_SECONDS
+
+    def _tell(self, body: Json, event: Event) -> None:
+        root = self._cache.resource(body)
+        if not isinstance(root, str):
+            tell(self._api, root, event)
 
     def _pass(self, uid: str, body: Json) -> float:
         root = self._cache.resource(body)

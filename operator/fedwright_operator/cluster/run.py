@@ -14,8 +14,8 @@ from pathlib import Path
 import kopf
 import prometheus_client
 
-from fedwright_operator.cluster import handlers, health, sweeps
-from fedwright_operator.cluster.api import CONFIG_MAP, Api, ApiError, AwayError, configuration
+from fedwright_operator.cluster import collection, handlers, health, sweeps
+from fedwright_operator.cluster.api import CONFIG_MAP, LEASE, Api, ApiError, AwayError, configuration
 from fedwright_operator.cluster.artifacts import ClusterArtifacts
 from fedwright_operator.cluster.cache import Cache
 from fedwright_operator.cluster.config import OperatorConfig
@@ -29,6 +29,7 @@ from fedwright_operator.cluster.passes import Passes
 from fedwright_operator.cluster.queues import Queues
 from fedwright_operator.cluster.releases import Releases
 from fedwright_operator.cluster.settings import BoxSettings
+from fedwright_operator.cluster.stored import Store
 from fedwright_operator.cluster.works import Works
 from fedwright_operator.shell.clock import now, stamp
 from fedwright_operator.shell.planning import PLANNERS
@@ -49,15 +50,16 @@ class Parts:
     metrics: Metrics
     health: health.Health
     passes: Passes
+    store: Store | None
 
 
-def run(config: OperatorConfig, seat: Seat, chart: Path) -> int:
+def run(config: OperatorConfig, seat: Seat, chart: Path, store: Store | None) -> int:
     """The exit status: 0 when told to stop, 1 when the lease was lost. `chart`: of federations."""
     stopping, lost = threading.Event(), threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
     leadership = Leadership(Api(configuration(), seconds=CALL_SECONDS), seat)
-    parts = _parts(config, Api(configuration(), leadership.fence), chart)
+    parts = _parts(config, Api(configuration(), leadership.fence), chart, store)
     server = health.serve(parts.health, config.ports.health)
     prometheus_client.start_http_server(config.ports.metrics, registry=parts.metrics.registry)
     parts.health.ready = True
@@ -75,14 +77,14 @@ def run(config: OperatorConfig, seat: Seat, chart: Path) -> int:
     return 1 if lost.is_set() else 0
 
 
-def _parts(config: OperatorConfig, api: Api, chart: Path) -> Parts:
+def _parts(config: OperatorConfig, api: Api, chart: Path, store: Store | None) -> Parts:
     cache, boxes = Cache(), _probing(config.boxes)
     metrics = Metrics(cache, api)
-    artifacts = ClusterArtifacts(api)
+    artifacts = ClusterArtifacts(api, store)
     works = Works(api, cache, artifacts, boxes, metrics.finished, secrets_for(config))
     releases = Releases(api, Helm(chart), Images.of(config.boxes), config.federations)
     passes = Passes(api, cache, artifacts, works, releases, PLANNERS, config.boxes.pins)
-    return Parts(api, cache, metrics, health.Health(), passes)
+    return Parts(api, cache, metrics, health.Health(), passes, store)
 
 
 def _probing(boxes: BoxSettings) -> BoxSettings:
@@ -103,7 +105,9 @@ async def _lead(config: OperatorConfig, seat: Seat, parts: Parts, stopping: thre
     handlers.settings_for(settings)
     namespaces = {*config.namespaces, seat.namespace} if config.namespaces else set()
     scopes = sorted(namespaces) or [EVERYWHERE]
-    chores = (_pulse(parts.api, seat), sweeps.every(sweeps.SECONDS, parts.api, parts.cache, scopes, queues.ask))
+    chores = [_pulse(parts.api, seat), sweeps.every(sweeps.SECONDS, parts.api, parts.cache, scopes, queues.ask)]
+    if parts.store:
+        chores.append(collection.every(collection.SECONDS, _collector(parts.api, parts.store, seat), scopes))
     tasks = [asyncio.create_task(one) for one in chores]
     try:
         await kopf.operator(
@@ -120,6 +124,11 @@ async def _lead(config: OperatorConfig, seat: Seat, parts: Parts, stopping: thre
         for task in tasks:
             task.cancel()
         await queues.close()
+
+
+def _collector(api: Api, store: Store, seat: Seat) -> collection.Collector:
+    """The lease outlives operators and is another in another cluster, so its uid tells installations apart."""
+    return collection.Collector(api, store, lambda: str(api.get(LEASE, seat.namespace, seat.name)["metadata"]["uid"]))
 
 
 async def _pulse(api: Api, seat: Seat) -> None:

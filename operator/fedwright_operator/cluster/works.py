@@ -34,6 +34,7 @@ from fedwright_operator.cluster.ours import owner
 from fedwright_operator.cluster.pods import time_of
 from fedwright_operator.cluster.settings import BoxSettings, ImageError
 from fedwright_operator.cluster.sightings import Finished, Sighting, Waiting
+from fedwright_operator.cluster.stored import StoreError
 from fedwright_operator.cluster.tell import tell
 from fedwright_operator.reconcile.api import Event, Waits
 from fedwright_operator.shell.clock import now, stamp
@@ -117,6 +118,9 @@ class Works:
             except (UnfitWorkError, ImageError, LookupError) as problem:
                 self._keep(root, work, _unstarted(work, str(problem)))
                 return False
+            except StoreError as problem:
+                self._waits(root, work, problem.reason, f"an input cannot be staged: {problem}")
+                return True
             except ApiError as problem:
                 if problem.forbidden:
                     reason = "QuotaExceeded" if "exceeded quota" in problem.message else "Forbidden"
@@ -143,11 +147,9 @@ class Works:
 
     def _manifests(self, root: AnyResource, work: Work) -> jobs.Manifests:
         namespace, reference = root.metadata.namespace, owner(root)
-        for one in work.inputs:
-            self._artifacts.adopt(namespace, one.digest, reference)
         fleet = next((step.federation for step in work.steps if step.federation), "")
         given = jobs.Given(
-            pieces={one.digest: self._artifacts.names(namespace, one.digest) for one in work.inputs},
+            pieces={one.digest: self._artifacts.mounted(namespace, one.digest, reference) for one in work.inputs},
             secret=self._secrets(work, root),
             federation_secret=control_secret(fleet) if fleet else "",
         )
@@ -214,7 +216,7 @@ class Works:
     def _brought_home(
         self, root: AnyResource, work: Work, sighting: Finished, bodies: Sequence[Json]
     ) -> WorkResult | None:
-        """The result with its outputs as artifacts; None while the pod's node does not give its log."""
+        """The result with its outputs as artifacts; None while the pod's node does not give its log, or the store takes none."""
         if sighting.delivered is None:
             return sighting.result
         namespace = root.metadata.namespace
@@ -231,7 +233,13 @@ class Works:
                 return sightings.undelivered(sighting.result, str(problem))
             self._waits(root, work, "NodeAway", f"the log of a pod that has ended cannot be read: {problem}")
             return None
-        kept = {name: self._artifacts.write(namespace, data, owner(root)) for name, data in outputs.items()}
+        try:
+            kept = {
+                name: self._artifacts.write(namespace, data, owner(root), output=True) for name, data in outputs.items()
+            }
+        except StoreError as problem:  # the Job stays, and its log with it
+            self._waits(root, work, problem.reason, f"an output cannot be kept: {problem}")
+            return None
         return sighting.result.model_copy(update={"outputs": kept})
 
     def _keep(self, root: AnyResource, work: Work, result: WorkResult) -> None:
