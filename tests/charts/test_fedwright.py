@@ -114,6 +114,7 @@ def test_definitions_can_be_left_to_another_release(manifests: list[Json]) -> No
         ({"boxes": {"probes": ["nowhere"]}}, "/boxes/probes/0"),
         ({"boxes": {"privileged": True}}, "at '/boxes': additional properties 'privileged'"),
         ({"artifacts": {"url": "s3://key:secret@host/bucket"}}, "/artifacts/url"),
+        ({"artifacts": {"url": "az://container?sig=secret"}}, "/artifacts/url"),
         ({"models": {"enabled": True}}, "/models/profiles"),
         ({"models": {"profiles": [{**PROFILE, "key": "sk-123"}]}}, "/models/profiles/0/key"),
         ({"models": {"profiles": [{"name": "fast"}]}}, "missing property 'model'"),

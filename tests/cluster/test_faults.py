@@ -17,8 +17,9 @@ from typing import Any
 
 import pytest
 import yaml
+from cluster_operator import upgrade
 from cluster_requests import apply, counted, ended, held_up, manifest, request, results, until
-from helm import CHARTS, DEVCLUSTER
+from helm import DEVCLUSTER
 from kubectl import Kubectl
 from whole_requests import run
 
@@ -229,28 +230,10 @@ def test_a_request_that_is_deleted_in_mid_run_leaves_nothing(operator: Kubectl, 
 
 def test_an_image_that_cannot_be_pulled_is_waited_for_and_said(operator: Kubectl, space: Kubectl) -> None:
     """The chart is told a judge that no node has; the request says so, and goes on once it is right again."""
-    helm(operator, "--set", "images.judge.tag=none")
+    upgrade(operator, "--set", "images.judge.tag=none")
     try:
         apply(space, manifest())
         until(lambda: held_up(space) in {"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull"}, seconds=120)
         space("delete", "flsr", "tiny", "--wait=true")
     finally:
-        helm(operator)
-
-
-def helm(operator: Kubectl, *words: str) -> None:
-    command = [
-        "helm",
-        "upgrade",
-        "fedwright",
-        CHARTS / "fedwright",
-        "-n",
-        operator.namespace,
-        "--reuse-values",
-        "--wait",
-    ]
-    restored = ["--set", f"images.judge.tag={os.environ.get('FEDWRIGHT_TAG', 'dev')}"]
-    done = subprocess.run(
-        [*command, *restored, *words], env=operator.environment, capture_output=True, text=True, timeout=240
-    )
-    assert done.returncode == 0, done.stderr
+        upgrade(operator)

@@ -71,6 +71,11 @@ class ClusterArtifacts:
         self._memory.put(digest, data)
         return digest
 
+    def check(self, largest: int) -> None:
+        """Raises StoreError where an output of that size would have to wait for the store: to be asked before it is fetched."""
+        if self._store and largest > CHUNK_BYTES:
+            self._store.check()
+
     def _goes_to_the_url(self, namespace: str, digest: str, size: int, output: bool) -> bool:
         """What is there already stays where it is."""
         if self._store is None or size <= CHUNK_BYTES:

@@ -48,6 +48,11 @@ def read(log: bytes, message: str, work: Work) -> dict[str, bytes]:
     return outputs
 
 
+def largest(message: str, work: Work) -> int:
+    """Bytes of the largest output that the message names, before anything is read. Raises DeliveryError."""
+    return max((one.bytes for one in _noted(message, _declared(work)).values()), default=0)
+
+
 def _declared(work: Work) -> dict[str, Output]:
     """Outputs that some step has."""
     left = {name for step in work.steps for name in step.outputs}

@@ -67,4 +67,10 @@ def opened(url: str, options: Mapping[str, Any]) -> Objects:
     client = {**_CLIENT, **(given.pop("client_options", None) or {})}
     retry = {**_RETRY, **(given.pop("retry_config", None) or {})}
     make: Any = from_url  # its overloads know each store's options, and these are the administrator's
-    return Objects(make(url, client_options=client, retry_config=retry, **given))
+    try:
+        return Objects(make(url, client_options=client, retry_config=retry, **given))
+    except BaseException as problem:
+        if type(problem).__module__ != "pyo3_runtime":
+            raise
+        # A panic, which is no Exception: what it takes for the connection it does not expect among the store's own.
+        raise ValueError("options of the connection, such as allow_http, stand under client_options") from None

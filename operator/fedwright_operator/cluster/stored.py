@@ -17,7 +17,8 @@ from fedwright_operator.cluster.api import AwayError
 
 AWAY, REFUSED, WRONG = "StoreAway", "StoreRefuses", "StoredWrong"
 PAUSE_SECONDS = 5.0
-"""After a failure nothing is asked for so long: many passes would wait for the same time-out."""
+"""A store that is away is asked nothing for so long: many passes would wait for the same time-out. One that refuses does so at
+once, and may refuse one thing alone."""
 OWNER = "_owner"
 """The object that says which installation may collect; no namespace is called so."""
 _OWNER_BYTES = 256
@@ -98,6 +99,11 @@ class Store:
                         self._backend.put_new(OWNER, claimant.encode())
         raise StoreError(AWAY, f"artifacts.url: {OWNER} was put there and cannot be read")
 
+    def check(self) -> None:
+        """Raises StoreError if it failed last and still does: before much is done that it would waste."""
+        if self._failed:
+            self.probe()
+
     def probe(self) -> None:
         """Raises StoreError where it cannot be used as it is."""
         with self._asking():
@@ -119,8 +125,9 @@ class Store:
     @contextmanager
     def _asking(self, *, missing: bool = False) -> Iterator[None]:
         """`missing`: that something is not there is an answer."""
-        if self._failed and self._clock() < self._failed[1]:
-            raise StoreError(self._failed[0].reason, str(self._failed[0]))
+        failed = self._failed
+        if failed and self._clock() < failed[1]:
+            raise StoreError(failed[0].reason, str(failed[0]))
         try:
             yield
             self._failed = None
@@ -130,7 +137,7 @@ class Store:
             if missing and isinstance(problem, FileNotFoundError):
                 raise
             error = error_of(problem)
-            self._failed = error, self._clock() + PAUSE_SECONDS
+            self._failed = error, self._clock() + (PAUSE_SECONDS if error.reason == AWAY else 0.0)
             raise error from None
 
 

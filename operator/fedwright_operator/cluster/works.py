@@ -221,10 +221,14 @@ class Works:
             return sighting.result
         namespace = root.metadata.namespace
         try:
+            self._artifacts.check(deliveries.largest(sighting.delivered, work))
             said = self._api.log(namespace, bodies[-1]["metadata"]["name"], names.DELIVER, deliveries.LOG_BYTES + 1)
             outputs = deliveries.read(said, sighting.delivered, work)
         except (deliveries.DeliveryError, ApiError) as problem:
             return sightings.undelivered(sighting.result, str(problem))
+        except StoreError as problem:
+            self._unkept(root, work, problem)
+            return None
         except AwayError as problem:
             if not problem.status:
                 raise
@@ -237,10 +241,14 @@ class Works:
             kept = {
                 name: self._artifacts.write(namespace, data, owner(root), output=True) for name, data in outputs.items()
             }
-        except StoreError as problem:  # the Job stays, and its log with it
-            self._waits(root, work, problem.reason, f"an output cannot be kept: {problem}")
+        except StoreError as problem:
+            self._unkept(root, work, problem)
             return None
         return sighting.result.model_copy(update={"outputs": kept})
+
+    def _unkept(self, root: AnyResource, work: Work, problem: StoreError) -> None:
+        """The Job stays, and its log with it."""
+        self._waits(root, work, problem.reason, f"an output cannot be kept: {problem}")
 
     def _keep(self, root: AnyResource, work: Work, result: WorkResult) -> None:
         if results.keep(self._api, self._cache, root.metadata.namespace, result, owner(root)):

@@ -1,11 +1,13 @@
 """Artifacts in a bucket of a real S3-compatible server: whole or not there, also when the server or the writer fails."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -13,6 +15,7 @@ import object_store
 import pytest
 
 from fedwright_crds.base import digest_of
+from fedwright_crds.work import BoxKind
 from fedwright_operator.cluster import objects
 from fedwright_operator.cluster.config import ArtifactSettings, ConfigError
 from fedwright_operator.cluster.stored import AWAY, PAUSE_SECONDS, REFUSED, WRONG, Store, StoreError
@@ -196,6 +199,7 @@ def test_credentials_that_are_refused_later_are_waited_for(bucket: str, line: ob
             "artifacts: s3:// does not take this url with these options: .*no_such_o",
         ),
         ("s3://bucket", {"client_options": {"none": "x"}}, "does not take .* Invalid key: none"),
+        ("s3://bucket", {"allow_http": True}, "such as allow_http, stand under client_options"),
         ("s3:///folder", {}, "artifacts: s3:// does not take"),
         ("az://container", {}, "Account must be specified"),
         ("nowhere://x", {}, "artifacts: nowhere:// does not take .*known"),
@@ -225,6 +229,21 @@ def test_what_can_never_be_stops_the_start_with_its_field_and_its_mend(url: str,
 def test_settings_that_cannot_be_are_refused_with_the_mend(settings: Any, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         ArtifactSettings.model_validate(settings)
+
+
+def test_an_operator_with_a_store_that_cannot_be_ends_at_once_with_one_line(tmp_path: Path) -> None:
+    """Before it asks for a lease, and so for a cluster."""
+    images = {str(kind): {"repository": "box"} for kind in BoxKind}
+    settings = {"boxes": {"images": images}, "artifacts": {"url": "file:///no/such/folder"}}
+    file = tmp_path / "config.yaml"
+    file.write_text(json.dumps(settings))
+    command = [sys.executable, "-m", "fedwright_operator.cluster", "--config", str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(
+        "artifacts.url: the store refuses (No such folder); check that the bucket or folder is there"
+    )
 
 
 def test_without_a_url_there_is_no_store() -> None:

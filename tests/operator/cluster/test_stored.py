@@ -161,6 +161,23 @@ def test_a_store_that_has_failed_is_left_alone_for_a_while() -> None:
         assert "secret" not in str(told.value)
 
 
+def test_what_is_refused_to_one_holds_up_no_other(tmp_path: Path) -> None:
+    files = fsspec.filesystem("file", skip_instance_cache=True)
+    store, makes = Store(Folder(files, str(tmp_path))), files.makedirs
+
+    def refuse(path: str, exist_ok: bool = False) -> None:
+        if path.endswith("/lab"):
+            raise PermissionError(13, "Permission denied", path)
+        makes(path, exist_ok=exist_ok)
+
+    files.makedirs = refuse
+    with pytest.raises(StoreError, match="Permission denied") as told:
+        store.keep("lab", DIGEST, DATA)
+    assert told.value.reason == REFUSED
+    store.keep("default", DIGEST, DATA)
+    assert content(store) == DATA
+
+
 @pytest.mark.parametrize(
     ("said", "reason", "words"),
     [
