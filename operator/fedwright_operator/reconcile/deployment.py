@@ -1,5 +1,6 @@
 """Deployment: an artifact submitted to a federation, followed to its end, its model and metrics collected."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from fedwright_crds.deployment import Deployment, DeploymentPhase, DeploymentStatus
@@ -8,7 +9,7 @@ from fedwright_crds.federation import FederationPhase
 from fedwright_crds.work import Input, Outcome, WorkResult
 from fedwright_operator.reconcile import works
 from fedwright_operator.reconcile.api import Observed, Plan
-from fedwright_operator.reconcile.conditions import Fact, conditions
+from fedwright_operator.reconcile.conditions import Fact, condition, conditions
 from fedwright_operator.reconcile.desk import Desk, GaveUp, failure_text
 
 SECONDS_A_ROUND = 120
@@ -73,21 +74,36 @@ def _begun(deployment: Deployment) -> bool:
     return deployment.status.phase is DeploymentPhase.RUNNING
 
 
-def _round(observed: Observed[Deployment], desk: Desk) -> int:
-    return max((int(observed.progress.get(work.id, {}).get("round", 0)) for work in desk.works), default=0)
+def _told(observed: Observed[Deployment], desk: Desk) -> Mapping[str, float]:
+    """What the running work said last: its round, and how good the model was that the round before left."""
+    return next((told for work in desk.works if (told := observed.progress.get(work.id))), {})
 
 
 def _progress(observed: Observed[Deployment], desk: Desk) -> str:
-    return f"round {_round(observed, desk)} of {observed.resource.spec.rounds}"
+    return f"round {int(_told(observed, desk).get('round', 0))} of {observed.resource.spec.rounds}"
+
+
+def _degraded(observed: Observed[Deployment], seen: Seen) -> Fact:
+    """Whether it runs on fewer nodes than are wanted, or waits for a SuperLink that is away."""
+    federation = observed.federation
+    if seen.phase is not DeploymentPhase.RUNNING or federation is None:
+        return Fact("Degraded", False, str(seen.phase))
+    if federation.status.phase is FederationPhase.READY:
+        return Fact("Degraded", False, "FederationReady")
+    ready = condition(federation.status.conditions, "Ready")
+    why = f"the federation {federation.metadata.name} is {federation.status.phase}"
+    return Fact("Degraded", True, "FederationNotReady", f"{why}: {ready.message}" if ready else why)
 
 
 def _status(observed: Observed[Deployment], desk: Desk, seen: Seen) -> DeploymentStatus:
     deployment = observed.resource
     before, generation = deployment.status, deployment.metadata.generation or 0
     rounds = seen.metrics.rounds if seen.metrics else ()
-    outputs = seen.result.outputs if seen.result else {}
+    outputs, told = seen.result.outputs if seen.result else {}, _told(observed, desk)
     facts = [
         Fact("Progressing", not seen.phase.terminal, str(seen.phase), seen.message),
+        _degraded(observed, seen),
+        Fact("Succeeded", seen.phase is DeploymentPhase.SUCCEEDED, str(seen.phase), seen.message),
         Fact("Finished", seen.phase.terminal, str(seen.phase), seen.message),
     ]
     return DeploymentStatus(
@@ -95,8 +111,8 @@ def _status(observed: Observed[Deployment], desk: Desk, seen: Seen) -> Deploymen
         observed_generation=generation,
         conditions=conditions(before.conditions, facts, observed.now, generation),
         run=seen.metrics.run if seen.metrics else before.run,
-        round=rounds[-1].round if rounds else max(before.round, _round(observed, desk)),
-        accuracy=rounds[-1].accuracy if rounds else before.accuracy,
+        round=rounds[-1].round if rounds else max(before.round, int(told.get("round", 0))),
+        accuracy=rounds[-1].accuracy if rounds else told.get("accuracy", before.accuracy),
         model=outputs.get("model.npz"),
         metrics=outputs.get("metrics.json"),
         restarts=seen.metrics.restarts if seen.metrics else before.restarts,
