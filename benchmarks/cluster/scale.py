@@ -15,7 +15,7 @@ import yaml
 from kubernetes import client, config
 
 from benchmarks.cluster import bare, hollow
-from benchmarks.cluster.kube import kubectl, operator
+from benchmarks.cluster.kube import SYSTEM, kubectl, operator
 from benchmarks.requests import amended, example
 from benchmarks.table import Row
 from fedwright_crds.work import BoxKind
@@ -27,10 +27,8 @@ REQUESTS = 100
 NODES = 20
 CHART = Path(__file__).parents[2] / "charts" / "fedwright"
 PLACE = {
-    "boxes": {
-        "nodeSelector": {hollow.LABEL: "true"},
-        "tolerations": [{"key": hollow.LABEL, "operator": "Exists", "effect": "NoSchedule"}],
-    }
+    "nodeSelector": {hollow.LABEL: "true"},
+    "tolerations": [{"key": hollow.LABEL, "operator": "Exists", "effect": "NoSchedule"}],
 }
 HOURS = 2
 
@@ -92,13 +90,19 @@ def _run_here(wish: Json, folder: Path) -> Path:
 # -- the cluster ------------------------------------------------------------------------------------
 @contextmanager
 def _boxes_on_hollow_nodes(folder: Path) -> Iterator[None]:
-    values = folder / "values.yaml"
-    values.write_text(yaml.safe_dump(PLACE))
-    _helm("upgrade", "fedwright", str(CHART), "--reuse-values", "--values", str(values), "--wait")
+    before = json.loads(_helm("get", "values", "fedwright", "--all", "--output", "json"))["boxes"]
+    _set_boxes(folder, PLACE)
     try:
         yield
     finally:
-        _helm("rollback", "fedwright", "--wait")
+        selector = {hollow.LABEL: None, **before["nodeSelector"]}  # helm merges maps: what is to go has to be said
+        _set_boxes(folder, {"nodeSelector": selector, "tolerations": before["tolerations"]})
+
+
+def _set_boxes(folder: Path, values: Json) -> None:
+    file = folder / "values.yaml"
+    file.write_text(yaml.safe_dump({"boxes": values}))
+    _helm("upgrade", "fedwright", str(CHART), "--reuse-values", "--values", str(file), "--wait", "--timeout", "3m")
 
 
 @contextmanager
@@ -117,7 +121,7 @@ def _hollow(home: Path) -> Iterator[None]:
 
 def _pins() -> dict[BoxKind, str]:
     """What the operator pins works to."""
-    body = json.loads(kubectl("-n", "fedwright-system", "get", "cm", "fedwright", "-o", "json"))
+    body = json.loads(kubectl("-n", SYSTEM, "get", "cm", "fedwright", "-o", "json"))
     images = yaml.safe_load(body["data"]["config.yaml"])["boxes"]["images"]
     return {BoxKind(kind): Image.model_validate(image).pin for kind, image in images.items()}
 
@@ -181,10 +185,11 @@ def _created_in(namespace: str) -> Iterator[dict[str, Json]]:
     yield jobs
 
 
-def _helm(*words: str) -> None:
-    subprocess.run(
-        ["helm", *words, "--namespace", "fedwright-system", "--timeout", "3m"], check=True, capture_output=True
-    )
+def _helm(*words: str) -> str:
+    done = subprocess.run(["helm", *words, "--namespace", SYSTEM], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"helm {' '.join(words)}: {done.stderr.strip()}")
+    return done.stdout
 
 
 # -- metrics -----------------------------------------------------------------------------------------
