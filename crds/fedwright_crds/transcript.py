@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from fedwright_crds.allowance import Role, WorkId
+from fedwright_crds.allowance import Limits, Role, WorkId
 from fedwright_crds.base import Digest, Line, Name, Strict, Text, Word, canonical, digest_of
 
 TRANSCRIPT = "fedwright.dev/transcript/v1"
@@ -41,6 +41,23 @@ class Charge(Strict):
             calls=self.calls + other.calls,
             milliseconds=self.milliseconds + other.milliseconds,
         )
+
+
+class Account(Strict):
+    """What was charged so far, open reservations included, beside what may be."""
+
+    charged: Charge
+    limits: Limits
+
+
+class Usage(Strict):
+    """The gateway's answer to whoever asks what a request has been charged."""
+
+    request: Account
+    role: Account
+    """Of the allowance that asked."""
+    roles: dict[Role, Charge]
+    """Of the request, in the order of the roles; a role that asked no model is not in it."""
 
 
 class Problem(Strict):

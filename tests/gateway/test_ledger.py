@@ -152,6 +152,8 @@ def test_requests_and_roles_are_apart(ledger: Ledger) -> None:
     assert ledger.charged("a").calls == 2
     assert ledger.charged("a", Role.CODE).calls == 1
     assert ledger.charged("c") == Charge()
+    assert ledger.charged_by_role("a") == {Role.PLAN: Charge(calls=1), Role.CODE: Charge(calls=1)}
+    assert ledger.charged_by_role("c") == {}
 
 
 def test_numbers_are_given_once_and_outlive_the_process(ledger: Ledger, tmp_path: Path) -> None:

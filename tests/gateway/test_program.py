@@ -16,7 +16,7 @@ from gateways import Place, allowance, prepare
 from scripted_provider import ScriptedProvider, hang
 
 from fedwright_crds.allowance import Role
-from fedwright_crds.transcript import Charge, Transcript, call_digest
+from fedwright_crds.transcript import Charge, Transcript, Usage, call_digest
 
 ASKED = {"messages": [{"role": "user", "content": "Is it so?"}]}
 ANSWER = {
@@ -163,6 +163,19 @@ def test_only_its_owner_reads_what_it_keeps(place: Place) -> None:
     kept = [file for file in place.state.rglob("*") if file.is_file()]
     assert len(kept) >= 3
     assert {stat.S_IMODE(file.stat().st_mode) & 0o077 for file in kept} == {0}
+
+
+def test_whoever_asks_what_a_request_has_cost_is_told_it_by_role_whatever_became_of_the_profile(place: Place) -> None:
+    asks = {"profile": "gone-since", "request_uid": "uid-fast", "request_limits": {"calls": 0}}
+    with place.gateway(*replaying(place)) as gateway:
+        gateway.ask(allowance("fast"))
+        usage = Usage.model_validate_json(json.dumps(gateway.get("/v1/usage", allowance(**asks))))
+        other = gateway.get("/v1/usage", allowance(**(asks | {"request_uid": "another"})))
+        assert gateway.ask(allowance(**asks)).json()["error"]["code"] == "unknown_profile"
+    assert usage.roles == {Role.CODE: Charge(tokens=5, calls=1)}
+    assert usage.request.charged == usage.role.charged == usage.roles[Role.CODE]
+    assert usage.request.limits.calls == 0
+    assert other["roles"] == {} and other["request"]["charged"]["calls"] == 0
 
 
 def test_it_ends_with_its_parent(place: Place) -> None:

@@ -49,7 +49,7 @@ async def models(request: Request) -> Response:
 
 async def usage(request: Request) -> Response:
     service = _service(request)
-    return JSONResponse(await service.usage(service.allowance(request.headers.get("authorization", ""))))
+    return JSONResponse(await service.usage(service.holder(request.headers.get("authorization", ""))))
 
 
 async def healthz(_request: Request) -> Response:

@@ -9,7 +9,7 @@ It must not know models, prices or HTTP.
 """
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
@@ -17,7 +17,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Final
 
-from fedwright_crds.allowance import Allowance, Limits
+from fedwright_crds.allowance import Allowance, Limits, Role
 from fedwright_crds.transcript import Charge
 
 NANO: Final = 10**9
@@ -45,9 +45,9 @@ CREATE INDEX IF NOT EXISTS attempt_of_role ON attempt (request, role);
 """
 
 # Columns of `attempt` hold the reservation while it is open or abandoned, and what it cost once it is settled.
-SUMS = "SELECT {} FROM attempt WHERE request = ? AND (? IS NULL OR role = ?) AND (? IS NULL OR state = ?)".format(
-    ", ".join(f"COALESCE(SUM({one}), 0)" for one in DIMENSIONS)
-)
+_ADDED = ", ".join(f"COALESCE(SUM({one}), 0)" for one in DIMENSIONS)
+SUMS = f"SELECT {_ADDED} FROM attempt WHERE request = ? AND (? IS NULL OR role = ?) AND (? IS NULL OR state = ?)"
+SUMS_BY_ROLE = f"SELECT role, {_ADDED} FROM attempt WHERE request = ? GROUP BY role"
 
 
 class Exhausted(Exception):  # noqa: N818 - it is no fault: the budget did its work
@@ -151,6 +151,12 @@ class Ledger:
         with self._transaction() as db:
             return _sum(db, request, role, None)
 
+    def charged_by_role(self, request: str) -> dict[Role, Charge]:
+        """So far, in the order of the roles; one that asked no model is not in it."""
+        with self._transaction() as db:
+            sums = {role: _charge(rest) for role, *rest in db.execute(SUMS_BY_ROLE, (request,))}
+        return {role: sums[role] for role in Role if role in sums}
+
     def settled(self, request: str, role: str | None = None) -> Charge:
         with self._transaction() as db:
             return _sum(db, request, role, "settled")
@@ -185,7 +191,7 @@ def _sum(db: sqlite3.Connection, request: str, role: str | None, state: str | No
     return _charge(db.execute(SUMS, (request, role, role, state, state)).fetchone())
 
 
-def _charge(row: tuple[int, ...]) -> Charge:
+def _charge(row: Sequence[int]) -> Charge:
     return Charge(**dict(zip(DIMENSIONS, row, strict=True)))
 
 

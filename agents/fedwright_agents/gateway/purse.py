@@ -8,7 +8,7 @@ from time import monotonic
 
 from fedwright_agents.gateway.errors import Code, GatewayError
 from fedwright_agents.gateway.ledger import Exhausted, Ledger
-from fedwright_crds.allowance import Allowance
+from fedwright_crds.allowance import Allowance, Role
 from fedwright_crds.transcript import Charge
 
 
@@ -40,8 +40,8 @@ class Purse:
             self._settled.notify_all()
         return charged
 
-    async def charged(self, request: str, role: str | None = None) -> Charge:
-        return await asyncio.to_thread(self._ledger.charged, request, role)
+    async def charged_by_role(self, request: str) -> dict[Role, Charge]:
+        return await asyncio.to_thread(self._ledger.charged_by_role, request)
 
     async def _changes(self, seen: int, deadline: float) -> bool:
         """Wait until something settled after `seen`; False at the deadline."""

@@ -14,7 +14,7 @@ from fedwright_agents.gateway.redaction import Redactor
 from fedwright_agents.gateway.transcripts import Transcripts
 from fedwright_crds.allowance import Allowance, AllowanceError, verify
 from fedwright_crds.profiles import Profiles
-from fedwright_crds.transcript import Transcript, call_digest
+from fedwright_crds.transcript import Account, Charge, Transcript, Usage, call_digest
 
 LONGEST_TEXT_OF_A_TOKEN = 16
 """Bytes that a token stands for on average, at the very most; prose and code have about 4."""
@@ -33,15 +33,19 @@ class Service:
     transcripts: Transcripts
     answerer: Answerer
 
-    def allowance(self, authorization: str) -> Allowance:
-        """Of an `Authorization` header. GatewayError unauthorized, unknown_profile."""
+    def holder(self, authorization: str) -> Allowance:
+        """The allowance of an `Authorization` header. GatewayError unauthorized."""
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() != "bearer":
             raise GatewayError(Code.UNAUTHORIZED, "there is no bearer; send the allowance of this work as one")
         try:
-            found = verify(token.strip(), self.secret, time())
+            return verify(token.strip(), self.secret, time())
         except AllowanceError as problem:
             raise GatewayError(Code.UNAUTHORIZED, str(problem)) from None
+
+    def allowance(self, authorization: str) -> Allowance:
+        """One whose profile there is. GatewayError unauthorized, unknown_profile."""
+        found = self.holder(authorization)
         if found.profile not in self.profiles.by_name:
             known = ", ".join(self.profiles.by_name)
             raise GatewayError(Code.UNKNOWN_PROFILE, f"there is no profile {found.profile}; this gateway has {known}")
@@ -83,14 +87,19 @@ class Service:
             raise outcome.problem
         return outcome.answer
 
-    async def usage(self, allowance: Allowance) -> Json:
-        """What was charged so far, open reservations included, beside the limits of the allowance."""
-        of_request = await self.purse.charged(allowance.request_uid)
-        of_role = await self.purse.charged(allowance.request_uid, allowance.role)
-        return {
-            "request": {"charged": of_request.to_wire(), "limits": allowance.request_limits.to_wire()},
-            "role": {"charged": of_role.to_wire(), "limits": allowance.role_limits.to_wire()},
-        }
+    async def usage(self, holder: Allowance) -> Json:
+        """What the holder's request was charged so far, open reservations included, beside the limits of the allowance.
+
+        A profile that is gone since has been charged all the same, so it may be asked by any allowance.
+        """
+        roles = await self.purse.charged_by_role(holder.request_uid)
+        whole = sum(roles.values(), Charge())
+        usage = Usage(
+            request=Account(charged=whole, limits=holder.request_limits),
+            role=Account(charged=roles.get(holder.role, Charge()), limits=holder.role_limits),
+            roles=roles,
+        )
+        return usage.to_wire()
 
     def _check(self, allowance: Allowance, asked: Asked) -> None:
         profile = self.profiles.by_name[allowance.profile]
