@@ -374,6 +374,8 @@ class RequestStatus(Strict):
     """Pinned at the first reconcile."""
     frozen_spec: Digest | None = None
     """Digest of the immutable part of the spec, once planning has begun."""
+    lessons: Digest | None = None
+    """What its planner may search of what earlier requests have taught, pinned at the first reconcile."""
     questions: Annotated[tuple[Question, ...], Field(max_length=32), KeyedBy(("id",))] = ()
     plan: Digest | None = None
     decision: Digest | None = None

@@ -95,6 +95,10 @@ class ApiInMemory:
     def merge(self, kind: Type, namespace: str, name: str, patch: Json) -> Json:
         return self._write("merge", kind, namespace, name, lambda: self._merged(kind, namespace, name, patch))
 
+    def replace(self, kind: Type, body: Json) -> Json:
+        namespace, name = body["metadata"]["namespace"], body["metadata"]["name"]
+        return self._write("replace", kind, namespace, name, lambda: self._replaced(kind, body))
+
     def delete(self, kind: Type, namespace: str, name: str, uid: str | None = None) -> bool:
         def gone() -> bool:
             present = self.bodies.get((kind.kind, namespace, name))
@@ -137,6 +141,13 @@ class ApiInMemory:
             {**present, "status": body["status"]} if sub else {**present, "spec": {**present["spec"], **body["spec"]}}
         )
         return copy.deepcopy(present) if changed == present else self._put(changed, "MODIFIED")
+
+    def _replaced(self, kind: Type, body: Json) -> Json:
+        metadata = body["metadata"]
+        present = self._there(kind, metadata["namespace"], metadata["name"])
+        if metadata["resourceVersion"] != present["metadata"]["resourceVersion"]:
+            raise ApiError(409, "Conflict", "resourceVersion is another")
+        return self._put(body, "MODIFIED")
 
     def _merged(self, kind: Type, namespace: str, name: str, patch: Json) -> Json:
         present = self._there(kind, namespace, name)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from fedwright_crds.allowance import Role
 from fedwright_crds.base import Strict, digest_of
 from fedwright_crds.candidate import Candidate, Range
 from fedwright_crds.deployment import Deployment
@@ -43,6 +44,7 @@ from fedwright_crds.documents import (
 from fedwright_crds.federation import Federation
 from fedwright_crds.request import FLStrategyRequest
 from fedwright_crds.task import Architecture, ModelSpec
+from fedwright_crds.transcript import Charge
 from fedwright_crds.work import BoxKind, Outcome, Reason, Verdict, Work, WorkResult
 from fedwright_operator.reconcile import candidate, deployment, federation, request
 from fedwright_operator.reconcile.api import Observed, Plan, ReleaseStatus
@@ -106,6 +108,9 @@ class World:
     started: Counter[str] = field(default_factory=Counter)
     kinds: Counter[str] = field(default_factory=Counter)
     phases: list[str] = field(default_factory=list)
+    charged: Callable[[], Mapping[Role, Charge] | None] = dict
+    lessons: Callable[[], bytes] = bytes
+    taught: list[bytes] = field(default_factory=list)
     now: datetime = START
 
     # -- the shell ----------------------------------------------------------------------------------------------------
@@ -120,6 +125,8 @@ class World:
             request=self.request,
             federation=next(iter(self.federations.values()), None),
             deployment=next(iter(self.deployments.values()), None),
+            charged=self.charged,
+            lessons=self.lessons,
             release=ReleaseStatus(True, 3, "127.0.0.1:1", "2027-01-01T00:00:00Z"),
         )
 
@@ -133,6 +140,8 @@ class World:
 
     def apply(self, plan: Plan[Any]) -> Plan[Any]:
         self.artifacts.update(plan.artifacts)
+        if plan.teaches:
+            self.taught.append(self.artifacts[plan.teaches])
         self._store(plan.resource, status=True)
         for child in plan.apply:
             self._store(child, status=False)

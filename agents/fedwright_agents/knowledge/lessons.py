@@ -18,14 +18,13 @@ from fedwright_agents.knowledge.shipped import families_for, words
 from fedwright_crds.base import Name, Strict, Word, canonical, digest_of
 from fedwright_crds.candidate import CandidatePhase
 from fedwright_crds.documents import CandidateOutcome, DataFacts, ReportInput
+from fedwright_crds.lessons import MOST_SEARCHED, line_of, unknown
 from fedwright_crds.request import RequestSpec
 from fedwright_crds.task import Architecture, DataSource, Metric, ModelSpec, PartitionKind, Scope
 from fedwright_federation.catalogue import Circumstance, catalogue, circumstances
 
 GREATEST = 16 * 1024 * 1024
 """Bytes of a lessons file."""
-MOST_SEARCHED = 500
-"""Lessons beside a snapshot: each has to be embedded before the search."""
 NOISE = 0.01
 """Differences to FedAvg up to this are none: absolute for shares, relative for other metrics."""
 SHARES = frozenset(
@@ -243,9 +242,9 @@ def add_lessons(path: Path, lessons: Iterable[Lesson]) -> int:
         with path.open("a+b") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             _drop_half_line(file)
-            known = {lesson.id for lesson in read_lessons(path)}
-            fresh = [one for key, one in {one.id: one for one in lessons}.items() if key not in known]
-            file.write(b"".join(canonical(one.to_wire()) + b"\n" for one in fresh))
+            known = (line_of(one.to_wire()) for one in read_lessons(path))
+            fresh = unknown(known, (line_of(one.to_wire()) for one in lessons))
+            file.write(b"".join(fresh))
     except OSError as error:
         raise LessonsError(f"{path} cannot be written ({error.strerror}); name another file") from error
     return len(fresh)

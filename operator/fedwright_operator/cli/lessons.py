@@ -3,6 +3,7 @@
 import subprocess
 import sys
 
+from fedwright_crds.lessons import whole_lines
 from fedwright_crds.request import FLStrategyRequest
 from fedwright_operator.local.artifacts import Artifacts
 from fedwright_operator.local.home import Home
@@ -19,7 +20,7 @@ def with_lessons(home: Home, request: FLStrategyRequest) -> FLStrategyRequest:
     if ANNOTATION in meta.annotations or not searches(request):
         return request
     known = home.lessons.read_bytes() if home.lessons.exists() else b""
-    whole = known[: known.rfind(b"\n") + 1]  # a crash while adding may have left half a line
+    whole = b"".join(whole_lines(known))
     if not whole:
         return request
     annotations = {**meta.annotations, ANNOTATION: Artifacts(home.artifacts).write(whole)}

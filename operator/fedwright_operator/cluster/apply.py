@@ -1,4 +1,4 @@
-"""A plan made true in the cluster: documents first, then children, then the status, then the words about it.
+"""A plan made true in the cluster: documents first, then children, what it teaches, the status, then the words.
 
 In this order a kill between any two leaves less than was planned, never a status ahead of what it speaks of. Whatever is
 so already costs no call.
@@ -6,9 +6,10 @@ so already costs no call.
 
 from fedwright_crds.deployment import Deployment
 from fedwright_crds.meta import Resource
-from fedwright_operator.cluster.api import Api, Json
+from fedwright_operator.cluster.api import Api, ApiError, Json
 from fedwright_operator.cluster.artifacts import ClusterArtifacts
 from fedwright_operator.cluster.cache import Cache
+from fedwright_operator.cluster.lessons import Lessons
 from fedwright_operator.cluster.ours import OURS, owner, type_of
 from fedwright_operator.cluster.tell import tell
 from fedwright_operator.reconcile.api import Event
@@ -23,7 +24,7 @@ class Applier:
     """Writes plans. Raises ApiError with a conflict where what was planned on has changed: it is planned again."""
 
     def __init__(self, api: Api, cache: Cache, artifacts: ClusterArtifacts) -> None:
-        self._api, self._cache, self._artifacts = api, cache, artifacts
+        self._api, self._cache, self._artifacts, self._lessons = api, cache, artifacts, Lessons(api)
 
     def apply(self, observed: AnyResource, plan: AnyPlan, root: AnyResource) -> None:
         for data in plan.artifacts.values():
@@ -32,6 +33,8 @@ class Applier:
             self._child(observed, _known(child))
         for gone in plan.delete:
             self._delete(_known(gone))
+        if plan.teaches:
+            self._teach(observed, plan.teaches)
         self._status(plan.resource)
         for event in plan.events:
             tell(self._api, observed, event)
@@ -41,6 +44,23 @@ class Applier:
         metadata = {key: body["metadata"][key] for key in ("name", "namespace", "uid", "resourceVersion")}
         wanted = {"apiVersion": body["apiVersion"], "kind": body["kind"], "metadata": metadata, "status": status}
         self._cache.put(self._api.apply(OURS[body["kind"]], wanted, "status"))
+
+    def _teach(self, ended: AnyResource, digest: str) -> None:
+        """Before the status that says so, since what has ended is not planned again: a kill between the two adds the same
+        once more, which changes nothing. That lessons cannot be kept undoes no answer."""
+        namespace = ended.metadata.namespace
+        try:
+            self._lessons.add(namespace, self._artifacts.read(namespace, digest))
+        except (KeyError, ValueError) as problem:
+            self._untaught(ended, problem)
+        except ApiError as problem:
+            if not problem.refused:
+                raise
+            self._untaught(ended, problem)
+
+    def _untaught(self, ended: AnyResource, problem: Exception) -> None:
+        words = f"what {ended.metadata.name} has taught is not kept: {problem}"
+        tell(self._api, ended, Event("LessonsNotKept", words, warning=True))
 
     def _status(self, planned: AnyResource) -> None:
         body = self._cache.body(planned.metadata.uid or "")

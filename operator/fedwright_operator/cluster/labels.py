@@ -15,6 +15,8 @@ STORED = "fedwright.dev/stored"
 ROLE = "fedwright.dev/role"
 RESULT = "result"
 """The role of ConfigMaps that hold what became of a work."""
+LESSONS = "lessons"
+"""The role of the ConfigMap that holds what the requests of a namespace have taught."""
 PULSE = "pulse"
 """The role of the ConfigMap by which the operator sees that its watches bring what was written."""
 

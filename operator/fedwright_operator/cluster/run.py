@@ -19,12 +19,14 @@ from fedwright_operator.cluster.api import CONFIG_MAP, LEASE, Api, ApiError, Awa
 from fedwright_operator.cluster.artifacts import ClusterArtifacts
 from fedwright_operator.cluster.cache import Cache
 from fedwright_operator.cluster.config import OperatorConfig
+from fedwright_operator.cluster.costs import Bills
 from fedwright_operator.cluster.federation_values import Images
 from fedwright_operator.cluster.helm import Helm
 from fedwright_operator.cluster.labels import PULSE, managed
 from fedwright_operator.cluster.lease import CALL_SECONDS, Leadership, NotLeaderError, Seat
+from fedwright_operator.cluster.lessons import Lessons
 from fedwright_operator.cluster.metrics import Metrics
-from fedwright_operator.cluster.models import secrets_for
+from fedwright_operator.cluster.models import planners, secrets_for
 from fedwright_operator.cluster.passes import Passes
 from fedwright_operator.cluster.queues import Queues
 from fedwright_operator.cluster.releases import Releases
@@ -32,7 +34,6 @@ from fedwright_operator.cluster.settings import BoxSettings
 from fedwright_operator.cluster.stored import Store
 from fedwright_operator.cluster.works import Works
 from fedwright_operator.shell.clock import now, stamp
-from fedwright_operator.shell.planning import PLANNERS
 
 PULSE_SECONDS = 20.0
 EVERYWHERE = ""
@@ -83,7 +84,8 @@ def _parts(config: OperatorConfig, api: Api, chart: Path, store: Store | None) -
     artifacts = ClusterArtifacts(api, store)
     works = Works(api, cache, artifacts, boxes, metrics.finished, secrets_for(config))
     releases = Releases(api, Helm(chart), Images.of(config.boxes), config.federations)
-    passes = Passes(api, cache, artifacts, works, releases, PLANNERS, config.boxes.pins)
+    plans = planners(Lessons(api), Bills(config.models) if config.models else None)
+    passes = Passes(api, cache, artifacts, works, releases, plans, config.boxes.pins)
     return Parts(api, cache, metrics, health.Health(), passes, store)
 
 

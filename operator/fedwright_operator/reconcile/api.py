@@ -74,8 +74,11 @@ class Observed(Generic[R]):
     """Last progress that running work reported, by work id; for display in status only, never for decisions."""
     waiting: tuple[Waits, ...] = ()
     """Of works that cannot start; for display in status only."""
-    charged: Callable[[], Mapping[Role, Charge]] = dict
-    """What the gateway charged the request's roles so far; for the report only, never for decisions."""
+    charged: Callable[[], Mapping[Role, Charge] | None] = dict
+    """What the gateway charged the request's roles so far; None: it is to be asked again. For the report only, never for
+    decisions."""
+    lessons: Callable[[], bytes] = bytes
+    """What earlier requests have taught, a lesson a line. Asked once, before anything of the request is wanted."""
 
     def document(self, kind: type[D], digest: str) -> D:
         return kind.model_validate_json(self.read(digest))
@@ -104,6 +107,8 @@ class Plan(Generic[R]):
     """Children as they should be; the shell creates them or writes their spec."""
     delete: tuple[Resource, ...] = ()
     release: Release | None = None
+    teaches: str | None = None
+    """The lessons of a request that ends with this plan: a shell that keeps them adds them before it writes the status."""
     parallel: int | None = None
     """How many works of this request may run at one time."""
     events: tuple[Event, ...] = ()

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NoReturn
 
-from fedwright_crds.base import Digest, canonical
+from fedwright_crds.base import Digest, canonical, digest_of
 from fedwright_crds.candidate import Candidate, CandidatePhase
 from fedwright_crds.documents import DataFacts, Decision, Grade, PlanInput, PlanOutput
 from fedwright_crds.documents import Plan as SearchPlan
@@ -29,7 +29,8 @@ from fedwright_operator.reconcile.api import Event, Observed, Plan, Waits
 from fedwright_operator.reconcile.conditions import Fact, conditions, stamp
 from fedwright_operator.reconcile.desk import Desk, GaveUp, Unfinished
 from fedwright_operator.reconcile.inspection import Invalid, inspected
-from fedwright_operator.reconcile.learning import lessons_for
+from fedwright_operator.reconcile.learning import OUTPUT as LESSONS
+from fedwright_operator.reconcile.learning import lessons_for, pins
 from fedwright_operator.verdict import decided
 
 
@@ -42,6 +43,7 @@ class Course:
     message: str = ""
     images: dict[BoxKind, Digest] = field(default_factory=dict)
     frozen: Digest | None = None
+    lessons: Digest | None = None
     facts: DataFacts | None = None
     questions: tuple[Question, ...] = ()
     plan_digest: Digest | None = None
@@ -53,6 +55,7 @@ class Course:
     decision: Decision | None = None
     package: Digest | None = None
     report: Digest | None = None
+    teaches: Digest | None = None
     done: list[str] = field(default_factory=list)
     """Condition types that became true, in order."""
 
@@ -151,6 +154,14 @@ def _freeze_spec(at: Pass) -> None:
         )
 
 
+def _pin_lessons(at: Pass) -> None:
+    """What its planner may search is what is known now, whatever others learn while it runs."""
+    at.course.lessons = at.observed.resource.status.lessons
+    if pins(at.observed.resource) and (known := at.observed.lessons()):
+        at.course.lessons = digest_of(known)
+        at.desk.artifacts[at.course.lessons] = known
+
+
 def _inspect(at: Pass) -> None:
     at.course.phase, at.course.reason = RequestPhase.PLANNING, "InspectingData"
     at.course.facts = inspected(at.desk, at.spec, at.course.images)
@@ -190,7 +201,7 @@ def _planned(at: Pass, document: PlanInput) -> PlanOutput:
         at.spec.minds.planner,
         at.desk.put("plan-input.json", document),
         at.course.images,
-        lessons_for(at.observed),
+        lessons_for(at.observed, at.course.lessons, at.desk.artifacts),
     )
     return at.desk.document(PlanOutput, at.desk.succeeded(work), "plan.json")
 
@@ -285,6 +296,10 @@ def _deploy(at: Pass) -> None:
 
 def _report(at: Pass) -> None:
     """The last works: a report for people, lessons for later requests. That one of them fails does not undo the answer."""
+    at.course.reason = "CountingCosts"
+    charged = at.observed.charged()
+    if charged is None:
+        raise Unfinished
     at.course.reason = "WritingReport"
     assert at.course.decision is not None and at.course.plan is not None and at.course.facts is not None
     found = reporting.Findings(
@@ -296,14 +311,14 @@ def _report(at: Pass) -> None:
         decision=at.course.decision,
         deployment=at.observed.deployment,
         spent=_spent(at),
-        charged=at.observed.charged(),
+        charged=charged,
     )
     document = at.desk.put("report.json", reporting.report_input(found, at.desk))
     report = at.desk.result(works.report_work(document, at.course.images))
     lessons = at.desk.result(works.learn_work(document, at.course.images))
     if report is None or lessons is None:
         raise Unfinished
-    at.course.report = report.outputs.get("report.html")
+    at.course.report, at.course.teaches = report.outputs.get("report.html"), lessons.outputs.get(LESSONS)
     if at.course.report:
         at.course.done.append("Reported")
 
@@ -319,6 +334,7 @@ STEPS: tuple[Callable[[Pass], None], ...] = (
     _heed_the_person,
     _pin_images,
     _freeze_spec,
+    _pin_lessons,
     _inspect,
     _make_plan,
     _approve_plan,
@@ -353,6 +369,7 @@ def _answer(at: Pass, retries: int) -> Plan[FLStrategyRequest]:
         works=tuple(at.desk.works),
         artifacts=at.desk.artifacts,
         apply=() if course.phase is RequestPhase.FAILED else tuple(course.apply),
+        teaches=course.teaches if course.phase.terminal else None,
         parallel=at.spec.search.parallel,
         events=_events(request.status.phase, course),
     )
@@ -375,6 +392,7 @@ def _status(at: Pass, retries: int) -> RequestStatus:
         images=course.images or before.images,
         frozen_spec=course.frozen or before.frozen_spec,
         questions=course.questions,
+        lessons=course.lessons or before.lessons,
         plan=course.plan_digest or before.plan,
         decision=course.decision_digest or before.decision,
         package=course.package or before.package,

@@ -23,6 +23,22 @@ def given(allowance: Allowance, url: str, secret: bytes) -> Mapping[str, bytes]:
     return {"gateway.json": json.dumps({"url": url, "token": sign(allowance, secret)}).encode()}
 
 
+def allowance_to_ask(request: FLStrategyRequest) -> Allowance:
+    """To be told what this request was charged. No model answers it: it may spend nothing."""
+    nothing = Limits(tokens=0, money_usd=0, calls=0, seconds=0)
+    return Allowance(
+        request_uid=request.metadata.uid or "",
+        namespace=request.metadata.namespace,
+        name=request.metadata.name,
+        role=Role.PLAN,
+        profile=next(iter(request.spec.minds.models.values())),
+        work_id="report",
+        request_limits=nothing,
+        role_limits=nothing,
+        expires_at=int(time.time() + ALLOWED_SECONDS),
+    )
+
+
 def allowance_for(
     work: Work, step: Step, request: FLStrategyRequest, candidate: str | None, start_seconds: float = 0.0
 ) -> Allowance:

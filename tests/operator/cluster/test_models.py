@@ -1,0 +1,65 @@
+"""What a mind behind a model is given on a cluster: an allowance of its own work, for a profile that the gateway has."""
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+from operator_core import SETTINGS
+from small_plans import IMAGES
+from world import wish
+
+from fedwright_crds.allowance import Role, verify
+from fedwright_crds.work import Input
+from fedwright_operator.cluster.config import ModelSettings, OperatorConfig
+from fedwright_operator.cluster.models import NoGatewayError, secrets_for
+from fedwright_operator.reconcile.works import mind_work
+
+SECRET = b"a-secret-of-the-tests-0123456789"
+REQUEST = wish(minds={"planner": "fast"}, budgets={"tokens": 1000})
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> OperatorConfig:
+    (tmp_path / "secret").write_bytes(SECRET)
+    (tmp_path / "profiles.yaml").write_text("profiles: [{name: fast, model: openai/m}, {name: slow, model: openai/n}]")
+    models = ModelSettings(
+        url="http://gw.system.svc:8000", profiles=tmp_path / "profiles.yaml", secret=tmp_path / "secret"
+    )
+    return OperatorConfig(boxes=SETTINGS, models=models)
+
+
+def plan_by(profile: str):  # type: ignore[no-untyped-def]
+    return mind_work("plan", profile, Input(name="plan-input.json", digest="sha256:" + "0" * 64), IMAGES)
+
+
+def test_an_allowance_names_the_work_and_the_gateway(config: OperatorConfig) -> None:
+    work = plan_by("fast")
+    given = json.loads(secrets_for(config)(work, REQUEST)["gateway.json"])
+    assert given["url"] == "http://gw.system.svc:8000"
+    holder = verify(given["token"], SECRET, time.time())
+    assert (holder.role, holder.profile, holder.work_id) == (Role.PLAN, "fast", work.id)
+    assert holder.request_limits.tokens == 1000
+
+
+def test_the_catalogue_is_given_nothing(config: OperatorConfig) -> None:
+    assert secrets_for(config)(plan_by("catalogue"), REQUEST) == {}
+
+
+def test_a_profile_that_the_gateway_has_not_is_refused_by_name_before_a_pod_starts(config: OperatorConfig) -> None:
+    with pytest.raises(NoGatewayError, match="model profile ghost, and the gateway has fast, slow; name one of these"):
+        secrets_for(config)(plan_by("ghost"), REQUEST)
+
+
+@pytest.mark.parametrize("written", [None, "profiles: []", "nonsense"])
+def test_profiles_that_are_none_are_said_to_be(config: OperatorConfig, written: str | None) -> None:
+    assert config.models is not None
+    file = config.models.profiles
+    file.write_text(written) if written else file.unlink()
+    with pytest.raises(NoGatewayError, match=r"profiles cannot be read: .*mend models\.profiles"):
+        secrets_for(config)(plan_by("fast"), REQUEST)
+
+
+def test_without_a_gateway_the_mend_is_named(config: OperatorConfig) -> None:
+    with pytest.raises(NoGatewayError, match=r"no gateway is installed; set models\.enabled"):
+        secrets_for(config.model_copy(update={"models": None}))(plan_by("fast"), REQUEST)
