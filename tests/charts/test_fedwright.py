@@ -118,6 +118,10 @@ def test_definitions_can_be_left_to_another_release(manifests: list[Json]) -> No
         ({"models": {"enabled": True}}, "/models/profiles"),
         ({"models": {"profiles": [{**PROFILE, "key": "sk-123"}]}}, "/models/profiles/0/key"),
         ({"models": {"profiles": [{"name": "fast"}]}}, "missing property 'model'"),
+        (
+            {"models": {"enabled": True, "profiles": [{**PROFILE, "key": {"environment": "SOME_KEY"}}]}},
+            "models.keysSecret is empty, and profile fast has its key in the variable SOME_KEY; name a Secret",
+        ),
         ({"networkPolicies": {"apiServer": {"cidrs": ["everywhere"]}}}, "/networkPolicies/apiServer/cidrs/0"),
         ({"podDisruptionBudget": {"maxUnavailable": "half"}}, "/podDisruptionBudget/maxUnavailable"),
     ],

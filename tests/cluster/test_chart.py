@@ -31,7 +31,7 @@ OWNERS = ("meta.helm.sh/release-name", "meta.helm.sh/release-namespace", "helm.s
 MADE = "deploy,sts,sa,cm,secret,svc,pdb,netpol,role,rolebinding,clusterrole,clusterrolebinding"
 POLICIES = "validatingadmissionpolicy,validatingadmissionpolicybinding"
 PROFILE = {"name": "fast", "model": "openai/some-model", "key": {"environment": "KEY"}}
-MODELS: Json = {"models": {"enabled": True, "profiles": [PROFILE]}}
+MODELS: Json = {"models": {"enabled": True, "profiles": [PROFILE], "keysSecret": "keys"}}
 DIGEST = "sha256:" + "d" * 64
 WORD = {"stage": "Plan", "digest": DIGEST, "approved": True}
 

@@ -92,7 +92,7 @@ Script = Callable[[Handler, Json, int], None]
 def count(body: Json) -> dict[str, int]:
     texts = [str(one.get("content") or "") for one in body["messages"]]
     prompt = sum(len(text.encode()) + TEMPLATE for text in texts)
-    most = body["max_tokens"] if "max_tokens" in body else body["options"]["num_predict"]
+    most = body.get("max_tokens", body.get("options", {}).get("num_predict", 0))
     completion = int(most) * int(body.get("n", 1))
     return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
 

@@ -9,6 +9,7 @@ import signal
 import socket
 import sqlite3
 import sys
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -50,6 +51,10 @@ GRACE_SECONDS = 5
 """For calls in flight when it is told to end; what is cut off stays charged whole."""
 
 
+LOCK_PAUSE = 0.2
+"""Seconds between two looks at a state that another gateway has."""
+
+
 class StartError(Exception):
     """Why it cannot begin, in one line: the thing, the reason, the mend."""
 
@@ -68,7 +73,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         redactor = Redactor([*keys.values(), secret.decode(errors="replace"), *secrets_of(os.environ)])
         _log_redacted(redactor)
         answers = _answers(profiles, keys, options.replay)
-        lock = _taken(options.state)
+        lock = _taken(options.state, options.patience)
         ledger = _ledger(options.state / "ledger.sqlite")
         listening = _listen(options.host, options.port)
     except (ManifestError, MissingKeyError, RecordingError, StartError) as problem:
@@ -102,6 +107,9 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--host", default="127.0.0.1", help="to listen on; default %(default)s")
     parser.add_argument("--port", type=_port, default=0, help="to listen on; default any that is free")
+    parser.add_argument(
+        "--patience", type=float, default=0, metavar="SECONDS", help="for another to let go of the state; default none"
+    )
     parser.add_argument("--replay", type=Path, metavar="FOLDER", help="answer from these transcripts alone")
     return parser.parse_args(argv)
 
@@ -121,20 +129,31 @@ def _secret(file: Path) -> bytes:
         raise StartError(f"{file}: {problem}") from None
 
 
-def _taken(folder: Path) -> int:
+def _taken(folder: Path, patience: float) -> int:
     """The state is one gateway's at a time; whoever dies lets go. Its lock, an open file."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as problem:
         raise StartError(f"{folder}: {problem.strerror}; name a folder that can be written") from None
+    end = time.monotonic() + patience
+    while not _locked(lock):
+        if time.monotonic() >= end:
+            raise StartError(f"{folder} is the state of another gateway that runs; stop it or name another folder")
+        time.sleep(LOCK_PAUSE)
+    return lock
+
+
+def _locked(lock: int) -> bool:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    except BlockingIOError:
+        return False
+    except OSError as problem:
         raise StartError(
-            f"{folder} is the state of another gateway that runs; stop it or name another folder"
+            f"the state cannot be locked: {problem.strerror}; keep it on a file system with locks"
         ) from None
-    return lock
+    return True
 
 
 def _listen(host: str, port: int) -> socket.socket:

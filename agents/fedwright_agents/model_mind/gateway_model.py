@@ -1,6 +1,7 @@
 """A model behind the gateway. The box holds the gateway's address and an allowance for this work; keys are elsewhere."""
 
 import json
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,6 +17,12 @@ from fedwright_crds.box import Box
 CONNECT_SECONDS = 10.0
 """The answer itself is waited for: the gateway bounds every call, and the box this work."""
 ALTERNATIVES = 20
+AWAY_SECONDS = 180.0
+"""So long one that cannot be reached is waited for: its pod is moved with its volume, or a network is still closed."""
+ASKED_AGAIN = 2
+"""So often a call is asked again whose answer broke off. The gateway that died has charged it whole, and each more is charged
+by itself, so no budget is passed."""
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 5.0
 
 
 @dataclass(frozen=True)
@@ -25,6 +32,7 @@ class GatewayModel:
     profile: str
     url: str
     token: str
+    patience: float = AWAY_SECONDS
 
     @classmethod
     def here(cls, profile: str) -> "GatewayModel":
@@ -58,15 +66,28 @@ class GatewayModel:
         return _reply(self._post(body))
 
     def _post(self, body: Mapping[str, Any]) -> bytes:
-        try:
-            answer = self._client.post(
-                "/v1/chat/completions", json=body, headers={"authorization": f"Bearer {self.token}"}
-            )
-        except httpx.HTTPError as error:
-            raise ModelError("gateway_away", f"the model gateway does not answer: {type(error).__name__}") from error
+        broken, pause, end = 0, _FIRST_PAUSE, 0.0
+        while True:
+            try:
+                answer = self._asked(body)
+                break
+            except httpx.HTTPError as error:
+                reached = not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
+                broken += reached
+                if reached or not end:  # what reached it began a wait of its own
+                    pause, end = _FIRST_PAUSE, time.monotonic() + self.patience
+                if broken > ASKED_AGAIN or time.monotonic() + pause > end:
+                    words = f"the model gateway does not answer: {type(error).__name__}"
+                    raise ModelError("gateway_away", words) from error
+            time.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
         if answer.status_code != httpx.codes.OK:
             raise _refusal(answer)
         return answer.content
+
+    def _asked(self, body: Mapping[str, Any]) -> httpx.Response:
+        headers = {"authorization": f"Bearer {self.token}"}
+        return self._client.post("/v1/chat/completions", json=body, headers=headers)
 
 
 def _refusal(answer: httpx.Response) -> ModelError:

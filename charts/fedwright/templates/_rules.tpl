@@ -18,7 +18,8 @@
 - apiGroups: [fedwright.dev]
   resources: [flstrategyrequests/finalizers, candidates/finalizers, federations/finalizers, fldeployments/finalizers]
   verbs: [update]
-# Works, small artifacts, results; Helm's record of a federation, which it also updates. Watched: results of works.
+# Works, small artifacts, results; what the requests of a namespace taught and Helm's record of a federation, which are also
+# updated. Watched: results of works.
 - apiGroups: [""]
   resources: [configmaps]
   verbs: [get, list, watch, create, patch, update, delete]
