@@ -163,7 +163,7 @@ def role_player(handler: Handler, body: Json, before: int) -> None:
     plays = next(plays for words, plays in ROLES.items() if f"# Your task: {words}" in prompt)
     said = plays(prompt)
     usage = {
-        "prompt_tokens": sum(len(str(one["content"])) for one in body["messages"]) // 4,
+        "prompt_tokens": sum(len(str(one.get("content"))) for one in body["messages"]) // 4,
         "completion_tokens": len(said) // 4,
     }
     answer(said, usage={**usage, "total_tokens": sum(usage.values())})(handler, body, before)

@@ -33,8 +33,8 @@ class ScriptedProvider(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 64
 
-    def __init__(self, scripts: dict[str, "Script"] | None = None) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
+    def __init__(self, scripts: dict[str, "Script"] | None = None, address: tuple[str, int] = ("127.0.0.1", 0)) -> None:
+        super().__init__(address, Handler)
         self.scripts = dict(scripts or {})
         self.received: list[Received] = []
         self.counted = 0

@@ -41,7 +41,8 @@ def secrets_for(config: OperatorConfig) -> Callable[[Work, AnyResource], Mapping
         assert isinstance(root, FLStrategyRequest), "only requests have minds"
         _check_profile(profile_of(step), config.models)
         candidate = work.labels["name"] if work.labels.get("kind") == Candidate.__name__ else None
-        allowance = allowance_for(work, step, root, candidate, config.boxes.deadline_slack_seconds)
+        starts = config.boxes.waiting_seconds + config.boxes.deadline_slack_seconds
+        allowance = allowance_for(work, step, root, candidate, starts)  # its pod may wait so long for room
         return given(allowance, config.models.url, read_secret(config.models.secret))
 
     return secrets

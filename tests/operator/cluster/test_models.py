@@ -40,6 +40,8 @@ def test_an_allowance_names_the_work_and_the_gateway(config: OperatorConfig) -> 
     holder = verify(given["token"], SECRET, time.time())
     assert (holder.role, holder.profile, holder.work_id) == (Role.PLAN, "fast", work.id)
     assert holder.request_limits.tokens == 1000
+    waits = config.boxes.waiting_seconds + config.boxes.deadline_slack_seconds
+    assert holder.expires_at >= time.time() + waits + work.steps[0].wall_seconds, "its pod may wait for room"
 
 
 def test_the_catalogue_is_given_nothing(config: OperatorConfig) -> None:
