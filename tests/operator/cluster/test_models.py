@@ -3,16 +3,22 @@
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
-from operator_core import SETTINGS
+from api_in_memory import ApiInMemory
+from operator_core import REQUEST as REQUESTS
+from operator_core import SETTINGS, Core, status_of
 from small_plans import IMAGES
 from world import wish
 
 from fedwright_crds.allowance import Role, verify
+from fedwright_crds.base import digest_of
 from fedwright_crds.work import Input
+from fedwright_operator.cluster.api import CONFIG_MAP, JOB
 from fedwright_operator.cluster.config import ModelSettings, OperatorConfig
-from fedwright_operator.cluster.models import NoGatewayError, secrets_for
+from fedwright_operator.cluster.lessons import NAME, Lessons
+from fedwright_operator.cluster.models import NoGatewayError, planners, secrets_for
 from fedwright_operator.reconcile.works import mind_work
 
 SECRET = b"a-secret-of-the-tests-0123456789"
@@ -65,3 +71,65 @@ def test_profiles_that_are_none_are_said_to_be(config: OperatorConfig, written: 
 def test_without_a_gateway_the_mend_is_named(config: OperatorConfig) -> None:
     with pytest.raises(NoGatewayError, match=r"no gateway is installed; set models\.enabled"):
         secrets_for(config.model_copy(update={"models": None}))(plan_by("fast"), REQUEST)
+
+
+# -- what its planner may search ------------------------------------------------------------------
+class Killed(BaseException):
+    """The process is gone from here on."""
+
+
+def learned(api: ApiInMemory, *methods: str) -> bytes:
+    given: Any = api
+    Lessons(given).add("default", json.dumps([{"method": one} for one in methods]).encode())
+    return Lessons(given).of("default")
+
+
+def core_over(api: ApiInMemory) -> Core:
+    """With the real reconcilers."""
+    given: Any = api
+    return Core(api, planners(Lessons(given), None))
+
+
+def apply(api: ApiInMemory, namespace: str = "default") -> str:
+    body = REQUEST.to_wire()
+    made = {**body, "metadata": {"name": "wish", "namespace": namespace}, "status": {}}
+    return str(api.create(REQUESTS, made)["metadata"]["uid"])
+
+
+def test_lessons_of_the_namespace_are_pinned_before_the_first_work_starts_and_stay(tmp_path: Path) -> None:
+    api = ApiInMemory()
+    known = learned(api, "scaffold")
+    core, uid = core_over(api), apply(api)
+    elsewhere = apply(api, "his")
+    core.run(uid, elsewhere)
+    assert status_of(api)["lessons"] == digest_of(known) and api.list(JOB, "default")
+    assert core.artifacts.read("default", digest_of(known)) == known
+    assert "lessons" not in status_of(api, namespace="his"), "another namespace's are nobody else's"
+    learned(api, "fedbn")
+    core.die()
+    core_over(api).run(uid)
+    assert status_of(api)["lessons"] == digest_of(known)
+
+
+@pytest.mark.parametrize("at", ["ConfigMap", "FLStrategyRequest", "Job"])
+def test_whenever_the_operator_is_killed_no_work_has_started_before_its_lessons_are_pinned(at: str) -> None:
+    api = ApiInMemory()
+    learned(api, "scaffold")
+    first, uid = core_over(api), apply(api)
+
+    def kill(verb: str, kind: str, name: str) -> None:
+        if kind == at and name != NAME:
+            raise Killed
+
+    api.before = kill
+    with pytest.raises(Killed):
+        first.run(uid)
+    first.die()
+    pinned = status_of(api).get("lessons")
+    assert pinned or not api.list(JOB, "default")
+    api.before = lambda *_: None
+    more = learned(api, "fedbn")
+    core_over(api).run(uid)
+    assert status_of(api)["lessons"] == (pinned or digest_of(more))
+    owned = [one for one in api.list(CONFIG_MAP, "default") if one["metadata"]["name"].startswith("a-")]
+    assert all(one["metadata"]["ownerReferences"][0]["uid"] == uid for one in owned), "a copy goes with its request"
