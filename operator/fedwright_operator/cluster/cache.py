@@ -27,7 +27,11 @@ _METADATA = frozenset(to_camel(name) for name in Metadata.model_fields)
 
 
 class Cache:
-    """All that is watched, by uid. Safe to use from many threads."""
+    """All that is watched, by uid. Safe to use from many threads.
+
+    Changes are made under a lock. To look needs none: each look is one step of a dict or a copy of a set, and what it finds is
+    whole, if perhaps of a moment ago. Under the lock, threads that plan would wait for each other at every look.
+    """
 
     def __init__(self) -> None:
         self._bodies: dict[Uid, Json] = {}
@@ -48,12 +52,12 @@ class Cache:
             if _version(body) <= known:
                 return False
             body["metadata"].pop("managedFields", None)  # larger than the rest, and read by nobody
-            if present:
-                self._unlist(present)
-            self._bodies[uid] = body
+            self._bodies[uid] = body  # first, so that whoever looks finds the old one or the new one, and never none
             self._names[_name(body)] = uid
             self._groups[root_of(body)].add(uid)
             self._places[_place(body)].add(uid)
+            if present and root_of(present) != root_of(body):
+                _discard(self._groups, root_of(present), uid)
             return True
 
     def drop(self, body: Json, *, for_good: bool = True) -> None:
@@ -85,28 +89,23 @@ class Cache:
 
     # -- looking ----------------------------------------------------------------------------------
     def named(self, kind: str, namespace: str, name: str) -> Json | None:
-        with self._lock:
-            uid = self._names.get((kind, namespace, name))
-            return self._bodies.get(uid) if uid else None
+        uid = self._names.get((kind, namespace, name))
+        return self._bodies.get(uid) if uid else None
 
     def body(self, uid: Uid) -> Json | None:
-        with self._lock:
-            return self._bodies.get(uid)
+        return self._bodies.get(uid)
 
     def group(self, root: Uid, kind: str) -> list[Json]:
         """What belongs to a root: itself, its candidates, its jobs, pods and results. What lies in another namespace and says
         so is none of it."""
-        with self._lock:
-            found = [self._bodies[uid] for uid in self._groups.get(root, ())]
-            home = self._bodies.get(root)
+        found = self._all_of(self._groups.get(root))
+        home = self._bodies.get(root)
         there = {home["metadata"]["namespace"]} if home else {one["metadata"]["namespace"] for one in found}
         mine = (one for one in found if one["kind"] == kind and one["metadata"]["namespace"] in there)
         return sorted(mine, key=_age)
 
     def all(self, kind: str, namespace: str) -> list[Json]:
-        with self._lock:
-            found = [self._bodies[uid] for uid in self._places.get((kind, namespace), ())]
-        return sorted(found, key=_age)
+        return sorted(self._all_of(self._places.get((kind, namespace))), key=_age)
 
     def uids(self, kind: str, namespace: str) -> set[Uid]:
         """Of all of a kind; '' is every namespace."""
@@ -117,17 +116,20 @@ class Cache:
     def resource(self, body: Json) -> AnyResource | str:
         """The resource, or in words why it is none: a schema of another version let it through."""
         uid, version = body["metadata"]["uid"], body["metadata"]["resourceVersion"]
-        with self._lock:
-            known = self._parsed.get(uid)
-            if known is None or known[0] != version:
-                known = version, parse(body)
+        known = self._parsed.get(uid)
+        if known is None or known[0] != version:
+            known = version, parse(body)
+            with self._lock:
                 if uid in self._bodies:
                     self._parsed[uid] = known
-            return known[1]
+        return known[1]
+
+    def _all_of(self, uids: set[Uid] | None) -> list[Json]:
+        bodies = (self._bodies.get(uid) for uid in tuple(uids or ()))
+        return [body for body in bodies if body]
 
     def __iter__(self) -> Iterator[Json]:
-        with self._lock:
-            return iter(list(self._bodies.values()))
+        return iter(tuple(self._bodies.values()))
 
 
 def parse(body: Json) -> AnyResource | str:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import kopf
+from typing_extensions import override
 
 from fedwright_operator.cluster.api import CONFIG_MAP, JOB, POD, Json, Type
 from fedwright_operator.cluster.cache import Cache, root_of
@@ -64,8 +65,49 @@ def _selector(kind: Type) -> tuple[str, str, str]:
     return (group[0] if group else "", version, kind.plural)
 
 
+class _NoEssence(kopf.DiffBaseStorage):
+    """Nobody asks kopf what has changed, so it need not copy every body to compare it."""
+
+    @override
+    def build(self, *, body: kopf.Body, extra_fields: Any = None) -> kopf.BodyEssence:
+        return kopf.BodyEssence()
+
+    @override
+    def fetch(self, *, body: kopf.Body) -> None:
+        return None
+
+    @override
+    def store(self, *, body: kopf.Body, patch: kopf.Patch, essence: kopf.BodyEssence) -> None:
+        pass
+
+
+class _NoProgress(kopf.ProgressStorage):
+    """No handler of ours is tried again by kopf."""
+
+    @override
+    def fetch(self, *, key: Any, body: kopf.Body) -> None:
+        return None
+
+    @override
+    def store(self, *, key: Any, record: Any, body: kopf.Body, patch: kopf.Patch) -> None:
+        pass
+
+    @override
+    def purge(self, *, key: Any, body: kopf.Body, patch: kopf.Patch) -> None:
+        pass
+
+    @override
+    def touch(self, *, body: kopf.Body, patch: kopf.Patch, value: str | None) -> None:
+        pass
+
+    @override
+    def clear(self, *, essence: kopf.BodyEssence) -> kopf.BodyEssence:
+        return essence
+
+
 def settings_for(settings: kopf.OperatorSettings) -> None:
-    """Quiet, and sparing with the API."""
+    """Quiet, and sparing with the API and with time."""
+    settings.persistence.diffbase_storage, settings.persistence.progress_storage = _NoEssence(), _NoProgress()
     for kind, selector in SELECTORS.items():
         settings.watching.label_selectors[_selector(kind)] = selector
     settings.watching.server_timeout = 300

@@ -1,5 +1,7 @@
 """The cache: the newest of each, nothing of what went, and no more memory than what is there."""
 
+import sys
+import threading
 from typing import Any
 
 from hypothesis import given
@@ -118,3 +120,28 @@ def test_whatever_order_news_come_in_the_cache_ends_with_what_is(
     for uid in there:
         assert uid in {one["metadata"]["uid"] for one in cache.group(last[uid][1], "Job")}
     assert sum(len(cache.group(root, "Job")) for root in "xyz") == len(there) == len(cache.all("Job", "default"))
+
+
+def test_whoever_looks_while_news_come_finds_the_old_or_the_new_and_never_nothing() -> None:
+    """A work whose Job or result were not found for a moment would be started a second time."""
+    cache = Cache()
+    versions = [job("a", version, root="xy"[version % 2]) for version in range(1, 20_000)]
+    cache.put(versions[0])
+    missed, done = list[str](), threading.Event()
+
+    def look() -> None:
+        while not done.is_set():
+            found = cache.named("Job", "default", "a") and cache.body("a") and cache.all("Job", "default")
+            missed.extend([] if found else ["missed"])
+
+    thread, usual = threading.Thread(target=look), sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        thread.start()
+        for body in versions:
+            cache.put(body)
+    finally:
+        sys.setswitchinterval(usual)
+        done.set()
+        thread.join()
+    assert not missed
