@@ -3,12 +3,14 @@
 import json
 import re
 import subprocess
+import time
 from typing import Any
 
 Json = dict[str, Any]
 
 SYSTEM = "fedwright-system"
 SECONDS = 3600
+LEASE_SECONDS = 60.0
 
 
 def kubectl(*words: str, body: Json | None = None) -> str:
@@ -29,12 +31,21 @@ def kubectl(*words: str, body: Json | None = None) -> str:
 
 def operator() -> dict[str, float]:
     """The leader's metrics, sums over labels."""
-    lease = json.loads(kubectl("-n", SYSTEM, "get", "lease", "fedwright", "-o", "json"))
-    pod = lease["spec"]["holderIdentity"].split("/")[0]
-    said = kubectl("get", "--raw", f"/api/v1/namespaces/{SYSTEM}/pods/{pod}:9090/proxy/metrics")
+    said = kubectl("get", "--raw", f"/api/v1/namespaces/{SYSTEM}/pods/{_leader()}:9090/proxy/metrics")
     found: dict[str, float] = {}
     for line in said.splitlines():
         if match := re.fullmatch(r"(\w+)(\{.*\})? (\S+)", line):
             key = match[1] + (match[2] or "") if match[1].endswith("_bucket") else match[1]
             found[key] = found.get(key, 0.0) + float(match[3])
     return found
+
+
+def _leader() -> str:
+    """The pod that leads, or will in a moment: after an upgrade none does for a while."""
+    until = time.monotonic() + LEASE_SECONDS
+    while time.monotonic() < until:
+        lease = json.loads(kubectl("-n", SYSTEM, "get", "lease", "fedwright", "-o", "json"))
+        if pod := lease["spec"].get("holderIdentity", "").split("/")[0]:
+            return str(pod)
+        time.sleep(1)
+    raise SystemExit("no operator leads; look at its pods")
