@@ -52,6 +52,8 @@ class Allowance(Strict):
     name: Name
     role: Role
     profile: Word
+    search: Word | None = None
+    """The search profile by which it may also search the web; absent: it may not."""
     work_id: WorkId
     candidate: Name | None = None
     """For display alone."""

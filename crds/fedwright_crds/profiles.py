@@ -1,28 +1,24 @@
-"""Model profiles: what an administrator says of each language model that requests may name.
+"""Profiles: what an administrator says of each language model, and of each way to search the web, that requests may name.
 
 A request names a profile and nothing else of it, so it can send no key elsewhere and raise no limit. The file is read by
 the model gateway, which alone learns the keys, and by the control plane, which checks names.
 """
 
-import re
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
 from fedwright_crds.base import KeyedBy, Strict, Word
+from fedwright_crds.key_source import KeySource, Url, Usd
 from fedwright_crds.manifests import ManifestError, checked, only_document, text_of
 from fedwright_crds.request import CATALOGUE
+from fedwright_crds.search_profiles import SearchProfile
 
 ModelId = Annotated[
     str, StringConstraints(pattern=r"^[a-z0-9_]+/[A-Za-z0-9][-A-Za-z0-9._:/@+]*$", min_length=3, max_length=255)
 ]
-Url = Annotated[str, StringConstraints(pattern=r"^https?://[^\s@?#]+$", min_length=8, max_length=512)]
-VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
-Variable = Annotated[str, StringConstraints(pattern=VARIABLE, min_length=1, max_length=128)]
-FileName = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
-Usd = Annotated[float, Field(ge=0, le=1e6)]
 
 
 class Price(Strict):
@@ -30,32 +26,6 @@ class Price(Strict):
 
     input_usd: Usd
     output_usd: Usd
-
-
-class KeySource(Strict):
-    """Where the gateway finds the key of a profile: an environment variable of its own, or a file beside the profiles'."""
-
-    environment: Variable | None = None
-    file: FileName | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _no_key_itself(cls, given: Any) -> Any:
-        """Before any other check, since those repeat what was written, and that might be a key."""
-        if isinstance(given, str):
-            raise ValueError("text is never the key itself; write {environment: VARIABLE} or {file: PATH}")
-        if isinstance(given, dict) and not re.fullmatch(VARIABLE, str(given.get("environment", "A"))):
-            raise ValueError("environment is no name of a variable; write the name, never the key itself")
-        return given
-
-    @model_validator(mode="after")
-    def _one_place(self) -> Self:
-        if (self.environment is None) == (self.file is None):
-            raise ValueError("exactly one of environment and file says where the key is; write one")
-        return self
-
-    def __str__(self) -> str:
-        return f"the environment variable {self.environment}" if self.environment else f"the file {self.file}"
 
 
 class ModelProfile(Strict):
@@ -106,6 +76,8 @@ class Profiles(Strict):
     """The administrator's file."""
 
     profiles: Annotated[tuple[ModelProfile, ...], Field(max_length=64), KeyedBy(("name",))]
+    search: Annotated[tuple[SearchProfile, ...], Field(max_length=64), KeyedBy(("name",))] = ()
+    """Absent: nobody may search the web."""
 
     @model_validator(mode="after")
     def _fallbacks_lead_on(self) -> Self:
@@ -123,9 +95,27 @@ class Profiles(Strict):
                     )
         return self
 
+    @model_validator(mode="after")
+    def _names_tell_models_from_searches(self) -> Self:
+        """Keys and transcripts go by them."""
+        for place, one in enumerate(self.search):
+            if one.name in self.by_name:
+                raise ValueError(f"search[{place}].name is {one.name}, which is a model's; choose another")
+        return self
+
     @cached_property
     def by_name(self) -> dict[str, ModelProfile]:
         return {profile.name: profile for profile in self.profiles}
+
+    @cached_property
+    def search_by_name(self) -> dict[str, SearchProfile]:
+        return {profile.name: profile for profile in self.search}
+
+    @property
+    def key_sources(self) -> dict[str, KeySource]:
+        """By profile, for those that have a key."""
+        everyone = [(one.name, one.key) for one in self.profiles] + [(one.name, one.key) for one in self.search]
+        return {name: key for name, key in everyone if key is not None}
 
     def chain(self, name: str) -> tuple[ModelProfile, ...]:
         """A profile and all that may be tried after it, each once, in that order. KeyError for an unknown name."""

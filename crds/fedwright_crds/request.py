@@ -147,6 +147,9 @@ class Minds(Strict):
     tuner: Word = "catalogue"
     reviewers: Annotated[tuple[Word, ...], Field(max_length=9)] = ()
     """Empty: the catalogue's own reviewers."""
+    search: Word | None = Field(
+        default=None, description="The search profile by which the planner may search the web; absent: it does not."
+    )
     limits: RoleLimits = RoleLimits()
 
     @property
@@ -254,6 +257,11 @@ class RequestSpec(Strict):
             "budgets.tokens is 0 and a mind is a model; say how many tokens it may use",
             "budgets.tokens",
         ),
+        cel(
+            f"!has(self.minds.search) || self.minds.planner != '{CATALOGUE}'",
+            f"minds.search goes with a model as planner, and minds.planner is {CATALOGUE}; name a model there, or remove search",
+            "minds.search",
+        ),
     )
 
     goal: Annotated[Text, Field(min_length=1, description="What is wanted, in plain words.")]
@@ -330,6 +338,15 @@ class RequestSpec(Strict):
         if models and not self.budgets.tokens:
             field, profile = next(iter(models.items()))
             raise ValueError(f"budgets.tokens is 0, but minds.{field} is the model {profile}; say how many it may use")
+        return self
+
+    @model_validator(mode="after")
+    def _models_alone_search_the_web(self) -> Self:
+        if self.minds.search is not None and self.minds.planner == CATALOGUE:
+            raise ValueError(
+                f"minds.search is {self.minds.search}, but minds.planner is {CATALOGUE}, which searches nothing;"
+                " name a model there, or remove search"
+            )
         return self
 
 

@@ -1,4 +1,6 @@
-"""Transcripts: one call of a mind to a model, as it was asked and answered. Also the recording that a replay answers from.
+"""Transcripts: one call of a mind to a model, or one search of the web, as it was asked and answered.
+
+Also the recording that a replay answers from.
 
 Written by the model gateway, secrets redacted; read by whoever shows or replays a conversation.
 """
@@ -107,9 +109,9 @@ class Transcript(Strict):
     """When it was asked, UTC, ISO 8601. Of a replayed call: when it was recorded."""
     replayed: bool = False
     asked: dict[str, Any]
-    """The body: messages, tools, parameters."""
+    """The body: messages, tools, parameters; of a search, its `query`."""
     answer: dict[str, Any] | None = None
-    """An OpenAI chat completion, or absent where `problem` is there."""
+    """An OpenAI chat completion, or what a search found (`findings.Findings`); absent where `problem` is there."""
     problem: Problem | None = None
     attempts: tuple[Attempt, ...]
     charged: Charge

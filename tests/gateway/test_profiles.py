@@ -23,6 +23,17 @@ profiles:
 """
 
 
+SEARCH = """
+search:
+- name: web
+  provider: tavily
+  apiBase: https://search.example/v1
+  key: {environment: OTHER_KEY}
+  priceUsd: 0.008
+- {name: own, endpoint: {url: "http://searx.search.svc:8080/search", parameters: {format: json}}}
+"""
+
+
 def read(text: str, tmp_path: Path) -> Profiles:
     file = tmp_path / "profiles.yaml"
     file.write_text(text)
@@ -120,3 +131,60 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 def test_every_field_has_a_greatest_size() -> None:
     structural(Profiles)
+
+
+def test_search_profiles_stand_beside_those_of_models_and_keys_are_found_for_both(tmp_path: Path) -> None:
+    profiles = read(GOOD + SEARCH, tmp_path)
+    web, own = profiles.search_by_name.values()
+    assert (web.most_searches, web.search_seconds, own.price_usd) == (8, 40.0, 0.0)
+    assert own.endpoint is not None and (own.endpoint.query, own.endpoint.results) == ("q", "results")
+    assert [(name, str(key)) for name, key in profiles.key_sources.items()] == [
+        ("fast", "the environment variable SOME_KEY"),
+        ("slow", "the file slow.key"),
+        ("web", "the environment variable OTHER_KEY"),
+    ]
+    assert read(GOOD, tmp_path).search == ()
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "message"),
+    [
+        ("name: web", "name: fast", "search[0].name is fast, which is a model's; choose another"),
+        ("name: web", "name: own", "search: entries 0 and 1 are both own; rename or remove one"),
+        (
+            "provider: tavily",
+            "mostSearches: 4",
+            "search[0]: exactly one of provider and endpoint says who searches; write one",
+        ),
+        (
+            "own, ",
+            "own, apiBase: 'http://a.b', ",
+            "search[1].apiBase is a provider's; write the address into endpoint.url",
+        ),
+        (
+            "parameters: {format: json}",
+            "keyHeader: X-Key",
+            "search[1].endpoint.keyHeader is X-Key, and there is no key; write where it is",
+        ),
+        (
+            "parameters: {format: json}",
+            "parameters: {q: json}",
+            "search[1].endpoint.parameters has q, where the question goes; remove it, or name another query",
+        ),
+        ("priceUsd: 0.008", "priceUsd: -1", "search[0].priceUsd is -1; give a number from 0 to 1,000,000"),
+        ("priceUsd: 0.008", "mostSearches: 0", "search[0].mostSearches is 0; give a whole number from 1 to 1,000"),
+    ],
+)
+def test_a_mistake_in_a_search_profile_gets_its_line(was: str, now: str, message: str, tmp_path: Path) -> None:
+    assert SEARCH.count(was) == 1
+    with pytest.raises(ManifestError) as caught:
+        read(GOOD + SEARCH.replace(was, now), tmp_path)
+    place, _, said = str(caught.value).partition(": ")
+    assert place.startswith(f"{tmp_path / 'profiles.yaml'}, line ")
+    assert said == message
+
+
+def test_a_key_itself_is_refused_without_being_repeated_in_a_search_profile_too(tmp_path: Path) -> None:
+    with pytest.raises(ManifestError) as caught:
+        read(GOOD + SEARCH.replace("{environment: OTHER_KEY}", "tvly-123456789"), tmp_path)
+    assert "text is never the key itself" in str(caught.value) and "tvly" not in str(caught.value)

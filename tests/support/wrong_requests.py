@@ -153,6 +153,12 @@ WRONG = {
         "spec.task.data.entryPoint is given exactly when source is EntryPoint; set both or neither",
         "spec.task.data.entryPoint",
     ),
+    "a search of the web without a model": Wrong(
+        "spec.minds",
+        {"search": "web"},
+        "spec.minds.search is web, but minds.planner is catalogue, which searches nothing; name a model there, or remove search",
+        "minds.search",
+    ),
     "an entry point that is none": Wrong(
         f"{TASK}.data",
         {"source": "EntryPoint", "entryPoint": "load data"},

@@ -4,7 +4,8 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from fedwright_crds.profiles import ModelProfile, Profiles
+from fedwright_crds.key_source import KeySource
+from fedwright_crds.profiles import Profiles
 
 PRINTABLE = re.compile(r"[!-~]{1,4096}")
 """What can stand in a header."""
@@ -16,25 +17,23 @@ class MissingKeyError(Exception):
 
 def read_keys(profiles: Profiles, folder: Path, environment: Mapping[str, str]) -> dict[str, str]:
     """By profile, for those that have one. A key's file is named from `folder`, the one of the profiles' file."""
-    return {one.name: _key(one, folder, environment) for one in profiles.profiles if one.key is not None}
+    return {name: _key(name, place, folder, environment) for name, place in profiles.key_sources.items()}
 
 
-def _key(profile: ModelProfile, folder: Path, environment: Mapping[str, str]) -> str:
-    assert profile.key is not None
+def _key(profile: str, place: KeySource, folder: Path, environment: Mapping[str, str]) -> str:
     try:
-        key = _found(profile, folder, environment).strip()
+        key = _found(place, folder, environment).strip()
     except (OSError, UnicodeDecodeError) as problem:
         reason = problem.strerror if isinstance(problem, OSError) else "it is no text"
-        raise MissingKeyError(f"profile {profile.name}: the key cannot be read from {profile.key}: {reason}") from None
+        raise MissingKeyError(f"profile {profile}: the key cannot be read from {place}: {reason}") from None
     if not key:
-        raise MissingKeyError(f"profile {profile.name}: the key is missing: {profile.key} is not set or empty; set it")
+        raise MissingKeyError(f"profile {profile}: the key is missing: {place} is not set or empty; set it")
     if not PRINTABLE.fullmatch(key):
-        raise MissingKeyError(f"profile {profile.name}: what {profile.key} holds is no key; it has white space or more")
+        raise MissingKeyError(f"profile {profile}: what {place} holds is no key; it has white space or more")
     return key
 
 
-def _found(profile: ModelProfile, folder: Path, environment: Mapping[str, str]) -> str:
-    assert profile.key is not None
-    if profile.key.environment:
-        return environment.get(profile.key.environment, "")
-    return (folder / str(profile.key.file)).expanduser().read_text()
+def _found(place: KeySource, folder: Path, environment: Mapping[str, str]) -> str:
+    if place.environment:
+        return environment.get(place.environment, "")
+    return (folder / str(place.file)).expanduser().read_text()
