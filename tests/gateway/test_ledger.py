@@ -172,3 +172,15 @@ def test_a_file_of_another_kind_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "ledger").write_bytes(b"no database" * 100)
     with pytest.raises(sqlite3.DatabaseError):
         Ledger(tmp_path / "ledger")
+
+
+def test_searches_are_counted_for_a_request_and_stay_counted_when_the_gateway_dies(tmp_path: Path) -> None:
+    first = Ledger(tmp_path / "ledger")
+    assert [first.begin_search("r", 3) for _ in range(2)] == [True, True]
+    second = Ledger(tmp_path / "ledger")  # beside the first, as while one is replaced
+    assert [second.begin_search("r", 3), first.begin_search("r", 3), second.begin_search("s", 3)] == [True, False, True]
+    first.close()
+    second.close()
+    third = Ledger(tmp_path / "ledger")
+    assert (third.begin_search("r", 3), third.begin_search("r", 4)) == (False, True)
+    third.close()

@@ -36,10 +36,12 @@ def allowance(profile: str, **changes: Any) -> Allowance:
     return Allowance.model_validate(given | changes, strict=False)
 
 
-def prepare(folder: Path, profiles: list[Json], environment: dict[str, str] | None = None) -> "Place":
+def prepare(
+    folder: Path, profiles: list[Json], environment: dict[str, str] | None = None, search: list[Json] | None = None
+) -> "Place":
     """Files that a gateway is started with."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "profiles.yaml").write_text(yaml.safe_dump({"profiles": profiles}))
+    (folder / "profiles.yaml").write_text(yaml.safe_dump({"profiles": profiles, "search": search or []}))
     (folder / "secret").write_bytes(SECRET + b"\n")
     return Place(folder, environment or {})
 
@@ -93,12 +95,15 @@ class Gateway:
         given = {"model": holder.profile, "messages": [{"role": "user", "content": content}], **body}
         return self.post(given, sign(holder, SECRET), seconds)
 
-    def post(self, body: Json | bytes, bearer: str, seconds: float = 120) -> httpx.Response:
+    def search(self, holder: Allowance, query: str = "what is newer", seconds: float = 120) -> httpx.Response:
+        return self.post({"query": query}, sign(holder, SECRET), seconds, "/v1/search")
+
+    def post(
+        self, body: Json | bytes, bearer: str, seconds: float = 120, path: str = "/v1/chat/completions"
+    ) -> httpx.Response:
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
         headers = {"authorization": f"Bearer {bearer}", "content-type": "application/json"}
-        return httpx.post(
-            f"{self.url}/v1/chat/completions", content=content, headers=headers, timeout=seconds, trust_env=False
-        )
+        return httpx.post(self.url + path, content=content, headers=headers, timeout=seconds, trust_env=False)
 
     def get(self, path: str, holder: Allowance) -> Json:
         headers = {"authorization": f"Bearer {sign(holder, SECRET)}"}

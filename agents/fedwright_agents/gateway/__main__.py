@@ -10,7 +10,7 @@ import socket
 import sqlite3
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import FrameType
@@ -20,11 +20,11 @@ from starlette.applications import Starlette
 
 from fedwright_agents.gateway import replay
 from fedwright_agents.gateway.app import application
-from fedwright_agents.gateway.call import Answerer
+from fedwright_agents.gateway.call import Answerer, Answerers
 from fedwright_agents.gateway.keys import MissingKeyError, read_keys
 from fedwright_agents.gateway.ledger import Ledger
 from fedwright_agents.gateway.purse import Purse
-from fedwright_agents.gateway.redaction import RedactingFormatter, Redactor, secrets_of
+from fedwright_agents.gateway.redaction import RedactingFormatter, Redactor, secrets_of, spellings
 from fedwright_agents.gateway.service import Service
 from fedwright_agents.gateway.transcripts import RecordingError, Transcripts
 from fedwright_crds.allowance import read_secret
@@ -42,8 +42,13 @@ example:
     model: openai/some-model
     apiBase: http://127.0.0.1:8000/v1
     key: {environment: SOME_KEY}
+  search:
+  - name: web
+    provider: some_search
+    key: {environment: OTHER_KEY}
 
-prints {"url": "http://127.0.0.1:PORT"} when it listens. Minds call URL/v1/chat/completions with an allowance as bearer.
+prints {"url": "http://127.0.0.1:PORT"} when it listens. Minds call URL/v1/chat/completions and URL/v1/search with
+an allowance as bearer.
 Transcripts lie in STATE/transcripts; with --replay FOLDER such a folder answers, with no network and no key.
 """
 
@@ -70,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         profiles = load_profiles(options.profiles)
         secret = _secret(options.secret_file)
         keys = {} if options.replay else read_keys(profiles, options.profiles.parent, os.environ)
-        redactor = Redactor([*keys.values(), secret.decode(errors="replace"), *secrets_of(os.environ)])
+        redactor = Redactor([*_spelled(keys.values()), secret.decode(errors="replace"), *secrets_of(os.environ)])
         _log_redacted(redactor)
         answers = _answers(profiles, keys, options.replay)
         lock = _taken(options.state, options.patience)
@@ -90,6 +95,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     ledger.close()
     os.close(lock)
     return status
+
+
+def _spelled(keys: Iterable[str]) -> list[str]:
+    return [spelling for key in keys for spelling in spellings(key)]
 
 
 def _options(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -184,17 +193,26 @@ def _ledger(file: Path) -> Ledger:
     return ledger
 
 
-def _answers(profiles: Profiles, keys: dict[str, str], recorded: Path | None) -> Callable[[Purse], Answerer]:
+def _answers(profiles: Profiles, keys: dict[str, str], recorded: Path | None) -> Callable[[Purse], Answerers]:
     """Where answers come from. What calls providers is imported only where they are called."""
     if recorded is not None:
         shelf = replay.load(recorded)
-        return lambda purse: replay.Replay(shelf, purse)
+        return lambda purse: _replaying(replay.Replay(shelf, purse))
     from fedwright_agents.gateway.live import Live
     from fedwright_agents.gateway.provider import Provider, unknown_providers
+    from fedwright_agents.gateway.search.engines import Engines, unknown_searches
+    from fedwright_agents.gateway.search.live import LiveSearch
 
-    if unknown := unknown_providers(profiles):
+    if unknown := unknown_providers(profiles) + unknown_searches(profiles):
         raise StartError("; ".join(unknown))
-    return lambda purse: Live(profiles, Provider(keys), purse)
+    return lambda purse: Answerers(
+        Live(profiles, Provider(keys), purse), LiveSearch(profiles.search_by_name, Engines(keys), purse)
+    )
+
+
+def _replaying(recorded: Answerer) -> Answerers:
+    """The same recordings hold both."""
+    return Answerers(recorded, recorded)
 
 
 def _serve(app: Starlette, listening: socket.socket, parent: int) -> int:

@@ -26,6 +26,7 @@ def application(redactor: Redactor, lifespan: Lifespan) -> Starlette:
     return Starlette(
         routes=[
             Route("/v1/chat/completions", complete, methods=["POST"]),
+            Route("/v1/search", search, methods=["POST"]),
             Route("/v1/models", models),
             Route("/v1/usage", usage),
             Route("/healthz", healthz),
@@ -39,6 +40,12 @@ async def complete(request: Request) -> Response:
     service = _service(request)
     allowance = service.allowance(request.headers.get("authorization", ""))
     return JSONResponse(await service.complete(allowance, await _body(request)))
+
+
+async def search(request: Request) -> Response:
+    service = _service(request)
+    allowance = service.allowance(request.headers.get("authorization", ""))
+    return JSONResponse(await service.search(allowance, await _body(request)))
 
 
 async def models(request: Request) -> Response:
@@ -85,7 +92,10 @@ def _told(problem: Exception) -> tuple[int, GatewayError]:
         case GatewayError():
             return STATUS[problem.code], problem
         case HTTPException():
-            words = f"{problem.detail}; ask POST /v1/chat/completions, GET /v1/models, GET /v1/usage or GET /healthz"
+            words = (
+                f"{problem.detail}; ask POST /v1/chat/completions, POST /v1/search, GET /v1/models, GET /v1/usage"
+                " or GET /healthz"
+            )
             return problem.status_code, GatewayError(Code.BAD_REQUEST, words)
         case ClientDisconnect():
             return 400, GatewayError(Code.BAD_REQUEST, "the client left before its body had come")

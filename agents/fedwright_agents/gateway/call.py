@@ -15,6 +15,8 @@ class Call:
     """One question, allowed and well formed."""
 
     allowance: Allowance
+    profile: str
+    """The one that is asked: of a model, or of a search."""
     body: Json
     """As it was asked, secrets redacted."""
     digest: str
@@ -45,3 +47,11 @@ class Answerer(Protocol):
     """Answers a call within its deadline and what is left of its budgets; never raises for either."""
 
     async def answer(self, call: Call) -> Outcome: ...
+
+
+@dataclass(frozen=True)
+class Answerers:
+    """Who answers what."""
+
+    chats: Answerer
+    searches: Answerer

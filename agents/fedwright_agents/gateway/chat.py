@@ -6,7 +6,7 @@ whose tokens could not be bounded by its bytes, such as an image.
 
 import json
 from difflib import get_close_matches
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -106,21 +106,29 @@ class Asked(_Part):
         return self.model_dump(exclude_none=True, exclude={"model", "stream"})
 
 
+B = TypeVar("B", bound=BaseModel)
+
+
 def parse(data: bytes, redactor: Redactor) -> Asked:
     """The body of a call, secrets redacted. GatewayError bad_request names the field, the reason and the mend."""
+    return read(Asked, data, redactor, "model and messages")
+
+
+def read(kind: type[B], data: bytes, redactor: Redactor, needed: str) -> B:
+    """A body of this kind, secrets redacted; `needed` are the fields that it has to have. GatewayError bad_request."""
     try:
         value = json.loads(data, parse_constant=_refuse_constant)
         json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
-        raise _bad("the body is not JSON in UTF-8; send an object with model and messages") from None
+        raise _bad(f"the body is not JSON in UTF-8; send an object with {needed}") from None
     if not isinstance(value, dict):
-        raise _bad("the body is no object; send one with model and messages")
+        raise _bad(f"the body is no object; send one with {needed}")
     if too_deep(value):
         raise _bad(f"the body has more than {MOST_DEPTH} lists and maps in one another; flatten it")
     try:
-        return Asked.model_validate(redactor.value(value))
+        return kind.model_validate(redactor.value(value))
     except ValidationError as problem:
-        raise _bad(_mended(problem)) from None
+        raise _bad(_mended(problem, kind)) from None
 
 
 def too_deep(value: Any) -> bool:
@@ -155,13 +163,13 @@ def _bad(message: str) -> GatewayError:
     return GatewayError(Code.BAD_REQUEST, message)
 
 
-def _mended(problem: ValidationError) -> str:
+def _mended(problem: ValidationError, kind: type[BaseModel]) -> str:
     """The first thing that is wrong; values are not repeated, since they are a conversation's."""
     error = problem.errors(include_url=False, include_input=False)[0]
     where = spelled(error["loc"])
     match error["type"]:
         case "extra_forbidden":
-            near = get_close_matches(where, Asked.model_fields, n=1)
+            near = get_close_matches(where, kind.model_fields, n=1)
             return f"{where} is not taken; {f'write {near[0]}' if near else 'remove it'}"
         case "value_error":
             return str(error["ctx"]["error"])

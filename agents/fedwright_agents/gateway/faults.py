@@ -31,7 +31,7 @@ class Fault(Exception):  # noqa: N818 - a provider's, in the field's own word
     """Seconds, where the provider named them."""
 
 
-def fault(problem: Exception, seen: Wire, seconds: float) -> Fault:
+def fault(problem: Exception, seen: Wire, seconds: float, wanted: str = "a completion") -> Fault:
     """From what was seen on the wire; litellm's exception is asked only where that does not say enough."""
     where = seen.endpoint or "the provider"
     processed = _may_have_worked(problem, seen)
@@ -43,7 +43,7 @@ def fault(problem: Exception, seen: Wire, seconds: float) -> Fault:
         return _unanswered(problem, where, seen, processed)
     if seen.status < 300:
         kind = seen.content_type or "no content type"
-        words = f"{where}: its answer cannot be read as a completion ({kind}, {len(seen.body):,} bytes)"
+        words = f"{where}: its answer cannot be read as {wanted} ({kind}, {len(seen.body):,} bytes)"
         return Fault(Code.PROVIDER_ERROR, words, again=True, processed=True)
     return _refused(problem, where, seen, seen.status, processed)
 

@@ -31,6 +31,7 @@ UNITS = {"tokens": 1, "nano_usd": NANO, "calls": 1, "milliseconds": 1000}
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS last_call (request TEXT PRIMARY KEY, number INTEGER NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS searches (request TEXT PRIMARY KEY, begun INTEGER NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS attempt (
   id INTEGER PRIMARY KEY,
   request TEXT NOT NULL,
@@ -112,6 +113,16 @@ class Ledger:
                 (request,),
             ).fetchone()
             return int(number)
+
+    def begin_search(self, request: str, most: int) -> bool:
+        """Count a search of the web that is about to begin; False, and nothing counted, where the request has had so many."""
+        with self._transaction() as db:
+            row = db.execute(
+                "INSERT INTO searches VALUES (?, 1) ON CONFLICT DO UPDATE SET begun = begun + 1 WHERE begun < ?"
+                " RETURNING begun",
+                (request, most),
+            ).fetchone()
+            return row is not None
 
     def reserve(self, holder: Allowance, worst: Charge) -> int:
         """Charge the worst case of an attempt that is about to begin; the reservation's id. Exhausted."""

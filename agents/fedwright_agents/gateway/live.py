@@ -6,8 +6,10 @@ is inside the budget.
 
 import asyncio
 import random
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from time import monotonic
+from typing import TypeVar
 
 from fedwright_agents.gateway import wire
 from fedwright_agents.gateway.answers import Answered
@@ -21,6 +23,8 @@ from fedwright_agents.gateway.purse import Purse
 from fedwright_agents.gateway.usage import spent, worst_case
 from fedwright_crds.profiles import ModelProfile, Profiles
 from fedwright_crds.transcript import Attempt, Charge, Measured, Problem
+
+T = TypeVar("T")
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 8.0
 """Seconds between attempts where the provider names none; each is twice the one before."""
@@ -39,31 +43,20 @@ class Live:
             for profile in self._profiles.chain(call.allowance.profile):
                 answered, problem = await self._at(profile, call, trail)
                 if answered is not None:
-                    return _outcome(date, trail, answer=answered.answer)
+                    return outcome(date, trail, answer=answered.answer)
         except GatewayError as refusal:
             problem = refusal
-        return _outcome(date, trail, problem=problem)
+        return outcome(date, trail, problem=problem)
 
     async def _at(
         self, profile: ModelProfile, call: Call, trail: list[Attempt]
     ) -> tuple[Answered | None, GatewayError | None]:
         """An answer of this profile, or why there is none however often it is tried. GatewayError ends the call."""
-        for number in range(profile.attempts):
-            try:
-                return await self._attempt(profile, call, trail), None
-            except Fault as fault:
-                last = number + 1 == profile.attempts
-                if last or not fault.again or not await _pause(number, fault, call):
-                    return None, _told(fault, trail)
-        raise AssertionError("a profile has at least one attempt")
+        return await tried(lambda: self._attempt(profile, call, trail), profile.attempts, call, trail)
 
     async def _attempt(self, profile: ModelProfile, call: Call, trail: list[Attempt]) -> Answered:
         """One, within the budgets and the call's time. Fault; GatewayError budget_exhausted."""
-        if not await self._paces[profile.name].turn(call.deadline):
-            raise Fault(Code.RATE_LIMITED, f"{profile.name}: requestsPerMinute leaves no turn in time", False, False)
-        seconds = min(profile.timeout_seconds, call.left)
-        if seconds <= 0:
-            raise Fault(Code.TIMEOUT, f"{profile.name}: the time of the call is over", again=False, processed=False)
+        seconds = await turn(self._paces[profile.name], profile.name, profile.timeout_seconds, call)
         body = _bounded(profile, call.body)
         worst = worst_case(profile, body, seconds)
         reservation = await self._purse.reserve(call.allowance, worst, call.deadline)
@@ -82,6 +75,29 @@ class Live:
             return await self._provider.ask(profile, body, seconds, seen)
         except Fault as fault:
             return fault
+
+
+async def turn(pace: Pace, profile: str, most: float, call: Call) -> float:
+    """Wait for a turn; the seconds that an attempt of at most so many then has. Fault where it comes too late."""
+    if not await pace.turn(call.deadline):
+        raise Fault(Code.RATE_LIMITED, f"{profile}: requestsPerMinute leaves no turn in time", False, False)
+    seconds = min(most, call.left)
+    if seconds <= 0:
+        raise Fault(Code.TIMEOUT, f"{profile}: the time of the call is over", again=False, processed=False)
+    return seconds
+
+
+async def tried(
+    attempt: Callable[[], Awaitable[T]], attempts: int, call: Call, trail: Sequence[Attempt]
+) -> tuple[T | None, GatewayError | None]:
+    """What an attempt brings, or why none of so many did. GatewayError of an attempt ends the call."""
+    for number in range(attempts):
+        try:
+            return await attempt(), None
+        except Fault as fault:
+            if number + 1 == attempts or not fault.again or not await _pause(number, fault, call):
+                return None, _told(fault, trail)
+    raise AssertionError("a profile has at least one attempt")
 
 
 def _bounded(profile: ModelProfile, body: Json) -> Json:
@@ -117,16 +133,17 @@ def _noted(
     )
 
 
-def _told(fault: Fault, trail: list[Attempt]) -> GatewayError:
+def _told(fault: Fault, trail: Sequence[Attempt]) -> GatewayError:
     """As the mind is told: the last fault, and how often it was tried."""
     tried = f" (attempt {len(trail)} of this call)" if len(trail) > 1 else ""
     details = {} if fault.retry_after is None else {"retry_after": fault.retry_after}
     return GatewayError(fault.code, f"{fault.message}{tried}", **details)
 
 
-def _outcome(
-    date: str, trail: list[Attempt], answer: Json | None = None, problem: GatewayError | None = None
+def outcome(
+    date: str, trail: Sequence[Attempt], answer: Json | None = None, problem: GatewayError | None = None
 ) -> Outcome:
+    """Of a call that was asked at this date and tried like that."""
     last = trail[-1] if trail else None
     return Outcome(
         attempts=tuple(trail),

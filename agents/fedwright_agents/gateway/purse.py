@@ -23,6 +23,9 @@ class Purse:
     async def next_number(self, request: str) -> int:
         return await asyncio.to_thread(self._ledger.next_number, request)
 
+    async def begin_search(self, request: str, most: int) -> bool:
+        return await asyncio.to_thread(self._ledger.begin_search, request, most)
+
     async def reserve(self, holder: Allowance, worst: Charge, deadline: float) -> int:
         """As `Ledger.reserve`, at the latest at the deadline (`monotonic` seconds). GatewayError budget_exhausted."""
         while True:

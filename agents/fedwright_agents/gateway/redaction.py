@@ -6,8 +6,10 @@ and a transcript's digest is that of the text in it.
 
 import logging
 import re
+from base64 import b64encode
 from collections.abc import Iterable, Mapping
 from typing import Any
+from urllib.parse import quote, quote_plus
 
 REDACTED = "[redacted]"
 LEAST_CHARACTERS = 8
@@ -56,6 +58,11 @@ class Redactor:
                 return [self.value(part) for part in value]
             case _:
                 return value
+
+
+def spellings(key: str) -> list[str]:
+    """A key as it may stand in what a server or a client's error repeats: in a URL, or in a header of basic authentication."""
+    return [key, quote(key, safe=""), quote_plus(key), b64encode(key.encode()).decode()]
 
 
 class RedactingFormatter(logging.Formatter):

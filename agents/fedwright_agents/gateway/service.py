@@ -2,18 +2,22 @@
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from time import monotonic, time
 
-from fedwright_agents.gateway.call import Answerer, Call, Outcome
-from fedwright_agents.gateway.chat import Asked, Json, parse, prompt_bytes
+from fedwright_agents.gateway.call import Answerers, Call, Outcome
+from fedwright_agents.gateway.chat import Asked, Json, parse, prompt_bytes, read
 from fedwright_agents.gateway.errors import Code, GatewayError
 from fedwright_agents.gateway.ledger import NANO
 from fedwright_agents.gateway.purse import Purse
 from fedwright_agents.gateway.redaction import Redactor
+from fedwright_agents.gateway.search.query import Query
 from fedwright_agents.gateway.transcripts import Transcripts
 from fedwright_crds.allowance import Allowance, AllowanceError, verify
 from fedwright_crds.profiles import Profiles
+from fedwright_crds.search_profiles import SearchProfile
 from fedwright_crds.transcript import Account, Charge, Transcript, Usage, call_digest
 
 LONGEST_TEXT_OF_A_TOKEN = 16
@@ -31,7 +35,7 @@ class Service:
     redactor: Redactor
     purse: Purse
     transcripts: Transcripts
-    answerer: Answerer
+    answerers: Answerers
 
     def holder(self, authorization: str) -> Allowance:
         """The allowance of an `Authorization` header. GatewayError unauthorized."""
@@ -71,14 +75,52 @@ class Service:
         asked = parse(data, self.redactor)
         self._check(allowance, asked)
         body = asked.body()
-        call = Call(
-            allowance,
-            body,
-            call_digest(allowance.role, allowance.profile, body),
-            deadline=started + self.profiles.call_seconds(allowance.profile),
+        call = _call(allowance, allowance.profile, body, started + self.profiles.call_seconds(allowance.profile))
+        return await self._through(call, started, self.answerers.chats.answer)
+
+    async def search(self, allowance: Allowance, data: bytes) -> Json:
+        """What the web has to a question. GatewayError, with the transcript written all the same where the body was one."""
+        started = monotonic()
+        profile = self._search_profile(allowance)
+        body = read(Query, data, self.redactor, "query").model_dump()
+        call = _call(allowance, profile.name, body, started + profile.search_seconds)
+        return await self._through(call, started, self._searched)
+
+    def _search_profile(self, allowance: Allowance) -> SearchProfile:
+        """The one that the allowance names. GatewayError unauthorized, unknown_profile."""
+        if allowance.search is None:
+            raise GatewayError(
+                Code.UNAUTHORIZED, "the allowance is for no search of the web; name a profile in spec.minds.search"
+            )
+        known = self.profiles.search_by_name
+        if allowance.search not in known:
+            have = ", ".join(known) or "none"
+            raise GatewayError(
+                Code.UNKNOWN_PROFILE, f"there is no search profile {allowance.search}; this gateway has {have}"
+            )
+        return known[allowance.search]
+
+    async def _searched(self, call: Call) -> Outcome:
+        """Counted before it is asked, so that no kill makes a request's searches more."""
+        most = self.profiles.search_by_name[call.profile].most_searches
+        if await self.purse.begin_search(call.allowance.request_uid, most):
+            return await self.answerers.searches.answer(call)
+        refusal = GatewayError(
+            Code.BUDGET_EXHAUSTED,
+            f"budget exhausted: searches of the request: 0 left of {most}; go on without, or raise mostSearches of {call.profile}",
+            budget="searches",
+            scope="request",
+            left=0,
+            needed=1,
+            limit=most,
         )
-        number = await self.purse.next_number(allowance.request_uid)
-        outcome = self._clean(await self.answerer.answer(call))
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        return Outcome(attempts=(), charged=Charge(), date=now, problem=refusal)
+
+    async def _through(self, call: Call, started: float, answer: Callable[[Call], Awaitable[Outcome]]) -> Json:
+        """One question numbered, answered, cleaned and written down."""
+        number = await self.purse.next_number(call.allowance.request_uid)
+        outcome = self._clean(await answer(call))
         transcript = _transcript(number, call, outcome, monotonic() - started)
         await asyncio.to_thread(self.transcripts.write, transcript)
         log.info("%s", _line(transcript))
@@ -124,9 +166,13 @@ class Service:
             return outcome
         answer = self.redactor.value(outcome.answer)
         if answer != outcome.answer:
-            for choice in answer["choices"]:
+            for choice in answer.get("choices", ()):
                 choice.pop("logprobs", None)
         return replace(outcome, answer=answer)
+
+
+def _call(allowance: Allowance, profile: str, body: Json, deadline: float) -> Call:
+    return Call(allowance, profile, body, call_digest(allowance.role, profile, body), deadline)
 
 
 def _transcript(number: int, call: Call, outcome: Outcome, seconds: float) -> Transcript:
@@ -140,9 +186,9 @@ def _transcript(number: int, call: Call, outcome: Outcome, seconds: float) -> Tr
         role=holder.role,
         candidate=holder.candidate,
         work_id=holder.work_id,
-        profile=holder.profile,
+        profile=call.profile,
         answered_by=outcome.answered_by,
-        model=outcome.answer["model"][:MOST_MODEL] if outcome.answer else None,
+        model=outcome.answer["model"][:MOST_MODEL] if outcome.answer and "model" in outcome.answer else None,
         endpoint=outcome.endpoint,
         date=outcome.date,
         replayed=outcome.replayed,

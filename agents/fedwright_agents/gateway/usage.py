@@ -38,7 +38,7 @@ def charge(profile: ModelProfile, usage: Usage, seconds: float) -> Charge:
         tokens=min(usage.prompt + usage.completion, MOST),
         nano_usd=min(_nano_usd(profile, usage), MOST),
         calls=1,
-        milliseconds=_milliseconds(seconds),
+        milliseconds=milliseconds(seconds),
     )
 
 
@@ -60,7 +60,7 @@ def spent(profile: ModelProfile, reserved: Charge, result: Result, seconds: floa
     Without a count that can be believed the whole reservation is charged: a bound by the answer's length would miss the
     reasoning that providers charge and do not show.
     """
-    took = min(_milliseconds(seconds), reserved.milliseconds)
+    took = min(milliseconds(seconds), reserved.milliseconds)
     if not result.processed:
         return Charge(calls=1, milliseconds=took), Measured.NOTHING
     if result.usage is None:
@@ -93,5 +93,6 @@ def _nano_usd(profile: ModelProfile, usage: Usage) -> int:
     return int((per_million * NANO / MILLION).to_integral_value(ROUND_CEILING))
 
 
-def _milliseconds(seconds: float) -> int:
+def milliseconds(seconds: float) -> int:
+    """In the ledger's unit, rounded up."""
     return int(-(-seconds * 1000 // 1))

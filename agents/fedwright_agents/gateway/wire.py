@@ -38,6 +38,8 @@ class Wire:
     body: bytearray = field(default_factory=bytearray)
     broken_off: str | None = None
     posted: set[str] = field(default_factory=set)
+    host: str | None = None
+    """Host and port that alone may be asked; None: what the client chooses."""
 
     def break_off(self, reason: str) -> BrokenOffError:
         self.broken_off = reason
@@ -48,9 +50,9 @@ _current: ContextVar[Wire] = ContextVar("wire")
 
 
 @contextmanager
-def attempt() -> Iterator[Wire]:
-    """Note what every client of `client()` does in this context."""
-    wire = Wire()
+def attempt(host: str | None = None) -> Iterator[Wire]:
+    """Note what every client of `client()` does in this context; with a host it is asked alone."""
+    wire = Wire(host=host)
     token = _current.set(wire)
     try:
         yield wire
@@ -70,7 +72,12 @@ def client() -> httpx.AsyncClient:
 async def _before(request: httpx.Request) -> None:
     wire = _current.get()
     url = str(request.url)
-    if request.method == "POST" and url in wire.posted:
+    if wire.host is not None and request.url.netloc.decode() != wire.host:
+        raise wire.break_off(
+            f"the request was made for {request.url.host}, which is not the host that the profile names"
+        )
+    # Another try after one of which no byte left is none: a client that found no connection may look for one again.
+    if request.method == "POST" and url in wire.posted and wire.sent:
         raise wire.break_off("a second request within one attempt was stopped, since only one was reserved")
     wire.posted.add(url)
     wire.endpoint = request.url.netloc.decode()
