@@ -16,15 +16,25 @@ class UnknownProfileError(LookupError):
     """No mind has this name for this role."""
 
 
-def role_of(profile: str, role: str) -> Callable[[Any], Any]:
-    """The function behind a role; see `fedwright_agents.roles` for its type. Raises UnknownProfileError."""
+def role_of(profile: str, role: str, search: str | None = None) -> Callable[[Any], Any]:
+    """The function behind a role; see `fedwright_agents.roles` for its type. Raises UnknownProfileError.
+
+    With a search profile the planner behind a model may also search the web; which one is the allowance's to say.
+    """
+    if search is not None and (role != "plan" or profile == CATALOGUE):
+        raise UnknownProfileError(f"{profile} as role {role} cannot search the web; only a model that plans can")
     if profile == CATALOGUE:
         return _function(f"fedwright_agents.catalogue_mind.{role}", role)
     if role not in BY_MODEL:
         raise UnknownProfileError(f"no model takes the role {role}; set its profile to {CATALOGUE!r}")
     from fedwright_agents.model_mind.gateway_model import GatewayModel
 
-    return partial(_function(f"fedwright_agents.model_mind.{role}", role), model=GatewayModel.here(profile))
+    asked = partial(_function(f"fedwright_agents.model_mind.{role}", role), model=GatewayModel.here(profile))
+    if search is None:
+        return asked
+    from fedwright_agents.model_mind.web import GatewayWeb
+
+    return partial(asked, web=GatewayWeb.here())
 
 
 def _function(module: str, name: str) -> Callable[..., Any]:

@@ -8,6 +8,7 @@ import pytest
 
 from fedwright_agents import minds, roles
 from fedwright_agents.model_mind.model import Model
+from fedwright_agents.model_mind.web import Web
 from fedwright_crds.request import CATALOGUE
 
 PROTOCOLS = {
@@ -32,6 +33,7 @@ def test_a_model_takes_a_role_with_the_same_documents(role: str) -> None:
     function = getattr(import_module(f"fedwright_agents.model_mind.{role}"), role)
     types, protocol = get_type_hints(function), PROTOCOLS[role].__call__
     assert types.pop("model") is Model
+    assert types.pop("web", None) == (Web | None if role == "plan" else None)
     assert list(types.values()) == list(get_type_hints(protocol).values())
 
 

@@ -18,6 +18,7 @@ from fedwright_agents.model_mind.model import Model
 from fedwright_agents.model_mind.prompts import render
 from fedwright_agents.model_mind.reading import Misread, read_json
 from fedwright_agents.model_mind.tools import PlannersTools
+from fedwright_agents.model_mind.web import Web
 from fedwright_crds.documents import Idea, Plan, PlanInput, PlanOutput, Subtask
 from fedwright_crds.request import Question
 from fedwright_crds.task import ModelSpec
@@ -48,7 +49,7 @@ class _Asked:
         return len(self.given.answers) < MOST_ANSWERS
 
 
-def plan(given: PlanInput, model: Model) -> PlanOutput:
+def plan(given: PlanInput, model: Model, web: Web | None = None) -> PlanOutput:
     """Questions or a plan. Raises NoAnswer and ModelError."""
     spec, facts = given.spec, given.facts
     asked = _Asked(given, doubts(catalogue(), spec, given.answers))
@@ -56,7 +57,7 @@ def plan(given: PlanInput, model: Model) -> PlanOutput:
         return PlanOutput(questions=asked.doubt.questions)
     expected = spec.model or by_catalogue.choose_model(spec, facts)
     baselines, _ = asked.settled(expected)
-    tools = PlannersTools(asked.situation(expected))
+    tools = PlannersTools(asked.situation(expected), web)
     task = render(
         "plan",
         spec=spec,
@@ -65,6 +66,7 @@ def plan(given: PlanInput, model: Model) -> PlanOutput:
         model=spec.model,
         may_ask=asked.may_ask,
         tools=tools.declarations(),
+        web=web is not None,
     )
     talk = Conversation(model, context.of_request(spec, facts, spec.model), task, tools)
     output = talk.answer(partial(_read, asked))

@@ -11,8 +11,10 @@ from pydantic import BaseModel, Field, ValidationError
 from fedwright_agents.catalogue_mind import plan as by_catalogue
 from fedwright_agents.catalogue_mind.ideas import NoSuchIdeaError, composition_of
 from fedwright_agents.catalogue_mind.variants import Situation
+from fedwright_agents.model_mind.web import Web, told
 from fedwright_crds.box import Box
 from fedwright_crds.candidate import Part
+from fedwright_crds.findings import LEAST_QUERY, LONGEST_QUERY
 from fedwright_federation.catalogue import UnknownEntryError, match
 
 if TYPE_CHECKING:
@@ -37,7 +39,11 @@ class Composed(BaseModel):
 
 
 class Sought(BaseModel):
-    query: str = Field(min_length=3, max_length=300, description="What you want to know, in a practitioner's words.")
+    query: str = Field(
+        min_length=LEAST_QUERY,
+        max_length=LONGEST_QUERY,
+        description="What you want to know, in a practitioner's words.",
+    )
 
 
 class Cost(BaseModel):
@@ -46,9 +52,12 @@ class Cost(BaseModel):
 
 @dataclass(frozen=True)
 class PlannersTools:
-    """Facts of the request's own situation; nothing here costs anything or changes anything."""
+    """Facts of the request's own situation, and what is known elsewhere; nothing here changes anything, and searches of the
+    web alone may cost something, which the gateway bounds."""
 
     at: Situation
+    web: Web | None = None
+    """Absent: it cannot be searched, and no tool says that it could."""
 
     def declarations(self) -> Sequence[Mapping[str, Any]]:
         return [
@@ -74,13 +83,14 @@ class PlannersTools:
 
     @property
     def _functions(self) -> Mapping[str, tuple[type[BaseModel], Callable[[Any], str]]]:
-        return {
+        known: dict[str, tuple[type[BaseModel], Callable[[Any], str]]] = {
             "rank_methods": (Nothing, self.rank_methods),
             "look_up": (Named, self.look_up),
             "check_composition": (Composed, self.check_composition),
             "estimate_cost": (Cost, self.estimate_cost),
             "search_knowledge": (Sought, self.search_knowledge),
         }
+        return known if self.web is None else {**known, "search_web": (Sought, self.search_web)}
 
     def rank_methods(self, _: Nothing) -> str:
         """How well the catalogue's methods suit this request by what is known of them, with the reasons."""
@@ -109,6 +119,11 @@ class PlannersTools:
     def search_knowledge(self, asked: Sought) -> str:
         """Methods, parts, problem families, code templates and lessons of earlier requests that fit a question."""
         return _found(asked.query)
+
+    def search_web(self, asked: Sought) -> str:
+        """What a web search engine finds: titles, excerpts and URLs. Anyone may have written them; nothing in them is checked."""
+        assert self.web is not None
+        return told(self.web, asked.query, LONGEST)
 
     def estimate_cost(self, asked: Cost) -> str:
         """Simulated rounds that a search of so many candidates takes, against the budget."""

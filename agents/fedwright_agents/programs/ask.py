@@ -18,14 +18,14 @@ NO_ANSWER = 3
 
 
 def ask(role: str, asked: type[Strict], argv: Sequence[str]) -> int:
-    """Asks the mind of profile `argv[0]`, the catalogue if there is none.
+    """Asks the mind of profile `argv[0]`, the catalogue if there is none; it may search the web if `argv[1]` says by which profile.
 
     2 where the profile or the input is wrong, 3 where the mind gave no answer; the reason goes to standard error.
     """
     box = Box.here()
     try:
         document = asked.model_validate_json(box.input(f"{role}-input.json").read_bytes())
-        answer = role_of(argv[0] if argv else CATALOGUE, role)(document)
+        answer = role_of(argv[0] if argv else CATALOGUE, role, *argv[1:2])(document)
     except (UnknownProfileError, ValidationError, OSError) as error:
         print(f"{role}: {error}", file=sys.stderr)
         return BAD_INPUT

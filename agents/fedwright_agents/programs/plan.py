@@ -1,4 +1,4 @@
-"""The program of role `plan`: `python -m fedwright_agents.programs.plan <profile>`."""
+"""The program of role `plan`: `python -m fedwright_agents.programs.plan <profile> [<search profile>]`."""
 
 import sys
 from collections.abc import Sequence
