@@ -1,6 +1,6 @@
 """Manifests into a home: all are checked before anything is written; words of a person that are there already are kept."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -131,16 +131,27 @@ def revalidated(resource: R, **changes: object) -> R:
 
 
 def missing_profiles(home: Home, minds: Minds) -> list[str]:
-    """Roles whose model is none of the administrator's. ManifestError for a file of profiles that is none."""
+    """Roles whose model, and a search that, is none of the administrator's. ManifestError for a file of profiles that is none."""
     wanted, file = minds.models, profiles_file(home)
     if not wanted:
         return []
-    known = load_profiles(file).by_name if file.exists() else {}
-    have = f"{file} does not have" if file.exists() else f"belongs into {file}, which is not there"
-    return [
+    profiles = load_profiles(file) if file.exists() else None
+    known = profiles.by_name if profiles else {}
+    have = f"{file} does not have" if profiles else f"belongs into {file}, which is not there"
+    missing = [
         f"spec.minds.{field} is {name!r}, a profile that {have}; give {' or '.join([CATALOGUE, *known])}, or add it there"
         for field, name in wanted.items()
         if name not in known
+    ]
+    return missing + _missing_search(minds.search, profiles.search_by_name if profiles else {}, have)
+
+
+def _missing_search(wanted: str | None, known: Container[str], have: str) -> list[str]:
+    if wanted is None or wanted in known:
+        return []
+    return [
+        f"spec.minds.search is {wanted!r}, a search profile that {have};"
+        " name one of its list `search`, add it there, or remove spec.minds.search"
     ]
 
 

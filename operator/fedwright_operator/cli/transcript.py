@@ -35,7 +35,7 @@ def transcript(
     full: Annotated[bool, typer.Option("--full", help="Messages whole, and what all prompts share.")] = False,
     output: Annotated[Form, typer.Option("-o", "--output", help="As text, or everything as json or yaml.")] = Form.TEXT,
 ) -> None:
-    """A request's conversation with its models, call by call, and what each role cost.
+    """A request's conversation with its models and its searches of the web, call by call, and what each role cost.
 
     Examples: fedwright transcript digits-llm --home demo; fedwright transcript digits-llm --role code --full
     """
@@ -65,10 +65,14 @@ def _conversation(one: Transcript, full: bool) -> Iterator[str]:
     )
     for message in one.asked.get("messages", ()):
         yield from _message(message, full)
+    if "query" in one.asked:
+        yield f"  {'searches':<9} | {one.asked['query']}"
     if one.problem:
         yield f"  ! {one.problem.code}: {one.problem.message}"
     for choice in (one.answer or {}).get("choices", ()):
         yield from _message(choice.get("message", {}), True)
+    for result in (one.answer or {}).get("results", ()):
+        yield from _message({"role": "found", "content": "\n".join(map(str, result.values()))}, True)
 
 
 def _message(message: Mapping[str, Any], full: bool) -> Iterator[str]:

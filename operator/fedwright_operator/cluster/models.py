@@ -15,6 +15,7 @@ from fedwright_crds.work import Work
 from fedwright_operator.cluster.config import ModelSettings, OperatorConfig
 from fedwright_operator.cluster.costs import Bills
 from fedwright_operator.cluster.lessons import Lessons
+from fedwright_operator.cluster.search import check_search
 from fedwright_operator.reconcile import request
 from fedwright_operator.reconcile.api import Observed, Plan
 from fedwright_operator.shell.allowances import allowance_for, given, profile_of
@@ -40,6 +41,7 @@ def secrets_for(config: OperatorConfig) -> Callable[[Work, AnyResource], Mapping
             )
         assert isinstance(root, FLStrategyRequest), "only requests have minds"
         _check_profile(profile_of(step), config.models)
+        check_search(step, config.models)
         candidate = work.labels["name"] if work.labels.get("kind") == Candidate.__name__ else None
         starts = config.boxes.waiting_seconds + config.boxes.deadline_slack_seconds
         allowance = allowance_for(work, step, root, candidate, starts)  # its pod may wait so long for room

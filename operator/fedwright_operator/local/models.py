@@ -126,7 +126,7 @@ def profiles_file(home: Home) -> Path:
 
 def _keys(profiles: Profiles) -> dict[str, str]:
     """The variables that profiles name, and no other."""
-    named = [one.key.environment for one in profiles.profiles if one.key and one.key.environment]
+    named = [key.environment for key in profiles.key_sources.values() if key.environment]
     return {name: os.environ[name] for name in named if name in os.environ}
 
 

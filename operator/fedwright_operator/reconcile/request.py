@@ -202,6 +202,7 @@ def _planned(at: Pass, document: PlanInput) -> PlanOutput:
         at.desk.put("plan-input.json", document),
         at.course.images,
         lessons_for(at.observed, at.course.lessons, at.desk.artifacts),
+        at.spec.minds.search,
     )
     return at.desk.document(PlanOutput, at.desk.succeeded(work), "plan.json")
 

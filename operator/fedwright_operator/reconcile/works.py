@@ -35,15 +35,22 @@ def _one_step(
     return Work(kind=kind, steps=(step,), inputs=inputs, outputs=outputs, images={box: images[box]})
 
 
-def mind_work(role: str, profile: str, document: Input, images: Images, further: tuple[Input, ...] = ()) -> Work:
+def mind_work(
+    role: str,
+    profile: str,
+    document: Input,
+    images: Images,
+    further: tuple[Input, ...] = (),
+    search: str | None = None,
+) -> Work:
     """One call of a role; the profile names the mind behind it. Models may take their time, tries and waits included.
 
-    `further` is what the mind may look up beside its document.
+    `further` is what the mind may look up beside its document, `search` the profile by which it may search the web.
     """
     return _one_step(
         role,
         BoxKind.MIND,
-        (f"fedwright_agents.programs.{role}", profile),
+        (f"fedwright_agents.programs.{role}", profile, *((search,) if search else ())),
         (document, *further),
         (Output(name=f"{role}.json", max_bytes=2 * MIB),),
         images,

@@ -18,6 +18,11 @@ def profile_of(step: Step) -> str | None:
     return None if profile == CATALOGUE else profile
 
 
+def search_of(step: Step) -> str | None:
+    """The profile by which the model behind a step may search the web; None where it may not."""
+    return step.program[2] if profile_of(step) is not None and len(step.program) > 2 else None
+
+
 def given(allowance: Allowance, url: str, secret: bytes) -> Mapping[str, bytes]:
     """The step's secret files."""
     return {"gateway.json": json.dumps({"url": url, "token": sign(allowance, secret)}).encode()}
@@ -53,6 +58,7 @@ def allowance_for(
         name=request.metadata.name,
         role=role,
         profile=profile,
+        search=search_of(step),
         work_id=work.id,
         candidate=candidate,
         request_limits=limits,

@@ -47,6 +47,11 @@ BAD = {
         "spec.minds.reviewers[1] is 'nobody'",
         "give catalogue",
     ),
+    "a search of the web by the catalogue": (
+        changed(minds={"search": "web"}),
+        "minds.search is web, but minds.planner is catalogue",
+        "remove search",
+    ),
     "a model without a budget": (changed(minds={"coder": "gpt-9"}), "budgets.tokens is 0", "say how many"),
     "a model as tuner": (changed(minds={"tuner": "gpt-9"}), "minds.tuner", "write catalogue"),
     "a name longer than a file's": (
@@ -295,3 +300,20 @@ def test_the_file_form_of_yaml_output_can_be_applied_again(
     again = tmp_path / "again.yaml"
     again.write_text(yaml.safe_dump(document))
     assert fedwright("apply", again).out == "flstrategyrequest/wish unchanged\n"
+
+
+def test_a_search_profile_that_is_there_is_taken_and_another_is_named(
+    fedwright: Person, manifest: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "profiles.yaml"
+    search = [{"name": "web", "provider": "duckduckgo"}]
+    file.write_text(yaml.safe_dump({"profiles": [{"name": "fast", "model": "openai/x"}], "search": search}))
+    monkeypatch.setenv("FEDWRIGHT_PROFILES", str(file))
+    wants = {"minds": {"planner": "fast", "search": "web"}, "budgets": {"tokens": 1000}}
+    assert fedwright("apply", manifest(**wants)).status == 0
+    wants["minds"] = {"planner": "fast", "search": "wbe"}
+    answer = fedwright("apply", manifest(**wants))
+    assert answer.status == 2 and len(answer.error.splitlines()) == 1
+    assert (
+        f"spec.minds.search is 'wbe', a search profile that {file} does not have; name one of its list" in answer.error
+    )

@@ -12,6 +12,7 @@ from fedwright_crds.base import canonical
 from fedwright_crds.documents import ReportInput
 from fedwright_crds.meta import Spent
 from fedwright_crds.transcript import Charge, Transcript, call_digest
+from fedwright_operator.cli.transcript import _conversation
 from fedwright_operator.costs import with_roles
 from fedwright_operator.local.home import Home
 from fedwright_operator.local.transcripts import TranscriptError, charged, charged_in, transcripts
@@ -97,3 +98,17 @@ def _as_report(data: bytes) -> ReportInput | None:
         return ReportInput.model_validate_json(data)
     except ValueError:
         return None
+
+
+def test_a_search_is_told_with_its_question_and_what_it_found() -> None:
+    found = {"title": "Survey", "url": "https://example.org/a", "snippet": "Newer."}
+    searched = call(3, Role.PLAN).model_copy(
+        update={"profile": "web", "asked": {"query": "what is newer"}, "answer": {"results": [found]}}
+    )
+    _, *told = _conversation(searched, full=False)
+    assert [line.strip() for line in told] == [
+        "searches  | what is newer",
+        "found     | Survey",
+        "| https://example.org/a",
+        "| Newer.",
+    ]
