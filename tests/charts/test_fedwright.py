@@ -31,6 +31,7 @@ CASES: dict[str, Json] = {
     **{file.stem: yaml.safe_load(file.read_text()) for file in sorted(VALUES.glob("*.yaml"))},
 }
 PROFILE = {"name": "fast", "model": "openai/some-model"}
+SEARCH = {"name": "web", "provider": "tavily", "key": {"environment": "SEARCH_KEY"}}
 FEDERATION: Json = {
     "authority": "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
     "groups": [
@@ -122,6 +123,16 @@ def test_definitions_can_be_left_to_another_release(manifests: list[Json]) -> No
             {"models": {"enabled": True, "profiles": [{**PROFILE, "key": {"environment": "SOME_KEY"}}]}},
             "models.keysSecret is empty, and profile fast has its key in the variable SOME_KEY; name a Secret",
         ),
+        (
+            {"models": {"enabled": True, "profiles": [PROFILE], "search": [SEARCH]}},
+            "models.keysSecret is empty, and search profile web has its key in the variable SEARCH_KEY; name a Secret",
+        ),
+        ({"models": {"search": [{**SEARCH, "key": "tvly-123"}]}}, "/models/search/0/key"),
+        ({"models": {"search": [{"name": "web"}]}}, "at '/models/search/0': 'oneOf' failed"),
+        (
+            {"models": {"search": [{"name": "web", "endpoint": {"url": "http://key@host"}}]}},
+            "/models/search/0/endpoint/url",
+        ),
         ({"networkPolicies": {"apiServer": {"cidrs": ["everywhere"]}}}, "/networkPolicies/apiServer/cidrs/0"),
         ({"podDisruptionBudget": {"maxUnavailable": "half"}}, "/podDisruptionBudget/maxUnavailable"),
     ],
@@ -179,8 +190,21 @@ def test_default_boxes_are_those_of_the_settings(helm: Helm) -> None:
 def test_the_gateway_reads_the_profiles_as_they_were_given(helm: Helm, tmp_path: Path) -> None:
     file = tmp_path / "profiles.yaml"
     file.write_text(of(helm.manifests("fedwright", CASES["everything"]), "ConfigMap", "fw-gateway")["data"][file.name])
-    fast, own = load_profiles(file).profiles
+    profiles = load_profiles(file)
+    fast, own = profiles.profiles
     assert (fast.context_tokens, fast.fallbacks, own.key) == (1_000_000, ("own",), None)
+    web, server = profiles.search
+    assert (web.provider, web.most_searches, web.price_usd) == ("tavily", 4, 0.008)
+    assert server.endpoint is not None and server.endpoint.parameters == {"format": "json"}
+
+
+def test_a_changed_search_starts_the_gateway_anew(helm: Helm) -> None:
+    def annotations(models: Json) -> Json:
+        rendered = helm.manifests("fedwright", {"models": {**CASES["everything"]["models"], **models}})
+        found: Json = of(rendered, "StatefulSet")["spec"]["template"]["metadata"]["annotations"]
+        return found
+
+    assert annotations({"search": []}) != annotations({}) == annotations({"egressPorts": [1]})
 
 
 def test_a_changed_configuration_starts_the_operator_anew(helm: Helm) -> None:
