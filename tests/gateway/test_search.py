@@ -1,5 +1,6 @@
 """Searches of the web, over HTTP to a real server: within their bounds, at their price, with their reason, and never with a key."""
 
+import asyncio
 import json
 import time
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ import scripted_search as scripted
 from gateways import SECRET, Gateway, Place, allowance, prepare
 from scripted_search import FOUND, Script, ScriptedSearch, first, of_provider, raw, refuse, results
 
+from fedwright_agents.gateway import wire
 from fedwright_agents.gateway.quiet import litellm
 from fedwright_agents.gateway.search.engines import WANT_MORE
 from fedwright_crds.allowance import Allowance, sign
@@ -340,3 +342,15 @@ def test_a_key_that_is_missing_is_told_at_the_start(
     assert "profile web: the key is missing: the environment variable SEARCH_KEY is not set" in place.log.read_text()
     if process.stdout:
         process.stdout.close()
+
+
+def test_a_request_for_another_host_than_the_profiles_is_not_sent(thief: ScriptedSearch) -> None:
+    """Whatever a provider's client makes of an address."""
+
+    async def ask() -> wire.Wire:
+        async with wire.client() as client:
+            with wire.attempt("127.0.0.1:1") as seen, pytest.raises(wire.BrokenOffError, match="not the host that the"):
+                await client.get(thief.url("other"), headers={"authorization": KEY})
+        return seen
+
+    assert not asyncio.run(ask()).sent and thief.asked("other") == []
