@@ -42,6 +42,8 @@ SOON_SECONDS = 0.2
 MISSING_SECONDS = 2.0
 """After something was not there: the watches tell of it before, unless they missed it."""
 RESYNC_SECONDS = 10.0
+TURN_SECONDS = 0.4
+"""What is left of a pass after this goes on in its next, after the other roots that wait. Each does one step at the least."""
 
 Images = Mapping[BoxKind, Digest]
 
@@ -105,18 +107,25 @@ class Passes:
         if isinstance(root, str):
             self._refuse(body, root)
             return RESYNC_SECONDS
-        settled = self._settle(uid, root)
-        if uid not in self._groups[uid].uids:
-            return SOON_SECONDS  # it went meanwhile
-        look = self._works.drive(root, *self._wanted(uid))
+        turn_ends = time.monotonic() + TURN_SECONDS
+        settled = self._settle(uid, root, turn_ends)
+        group = self._groups[uid]
+        if uid not in group.uids or not all(one in group.plans for one in group.uids):
+            return SOON_SECONDS  # it went meanwhile, or not all that it wants is known yet
+        look = self._works.drive(root, *self._wanted(uid), turn_ends)
         due = self._groups[uid].plans.due - time.monotonic()
         return max(0.0, min(look, due, self._progress.due(uid))) if settled else SOON_SECONDS
 
-    def _settle(self, uid: str, root: AnyResource) -> bool:
+    def _settle(self, uid: str, root: AnyResource, turn_ends: float) -> bool:
         """Plan and apply until nothing changes; whether that came to an end."""
-        return any(not self._round(uid, root) for _ in range(MOST_ROUNDS))
+        for _ in range(MOST_ROUNDS):
+            if not self._round(uid, root, turn_ends):
+                return True
+            if time.monotonic() > turn_ends:
+                break
+        return False
 
-    def _round(self, uid: str, root: AnyResource) -> bool:
+    def _round(self, uid: str, root: AnyResource, turn_ends: float) -> bool:
         """Whether anything had changed."""
         group = self._group(uid, root.metadata.namespace)
         view = self._view(root)
@@ -125,6 +134,8 @@ class Passes:
         group.plans.keep(group.uids)
         changed = False
         for one in sorted(live, key=urgency):
+            if changed and time.monotonic() > turn_ends:
+                break
             made = group.plans.make(view, one)
             if made is not None:
                 try:

@@ -6,9 +6,12 @@ done by one pass at a time, after another look at what is so.
 """
 
 import logging
+import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import islice
 from threading import Lock
 
 from fedwright_crds.work import Outcome, Reason, Verdict, Work, WorkResult
@@ -74,21 +77,25 @@ class Works:
         self._waiting: dict[str, dict[str, Waits]] = {}
         self._locks = tuple(Lock() for _ in range(_LOCKS))
 
-    def drive(self, root: AnyResource, wanted: Sequence[Work], slots: int) -> float:
-        """Make it so; in how many seconds to look again."""
-        ids = {work.id for work in wanted}
-        self._waiting[root.metadata.uid or ""] = {}
-        for job in self._cache.group(root.metadata.uid or "", JOB.kind):
+    def drive(self, root: AnyResource, wanted: Sequence[Work], slots: int, turn_ends: float = math.inf) -> float:
+        """Make it so, as far as the turn goes, by the monotonic clock; in how many seconds to look again."""
+        uid, ids = root.metadata.uid or "", {work.id for work in wanted}
+        before, self._waiting[uid] = self._waiting.get(uid, {}), {}
+        for job in self._cache.group(uid, JOB.kind):
             work_id = _work_of(job)
             if work_id and work_id not in ids:
                 with self._alone(work_id):
                     self._remove(job)
         open_ = [work for work in wanted if not self._has_result(root, work)]
         running = {work.id: found for work in open_ if (found := self._job(root, work))}
-        ended = [work for work in open_ if work.id in running and self._look(root, work, running[work.id])]
-        busy = len(running) - len(ended)
-        waiting = [work for work in open_ if work.id not in running]
-        failed = [work for work in waiting[: max(0, slots - busy)] if not self._start(root, work)]
+        steps = _in_turn((work for work in open_ if work.id in running), turn_ends)
+        ended = [work.id for work in steps if self._look(root, work, running[work.id])]
+        room = max(0, slots - (len(running) - len(ended)))
+        steps = _in_turn((work for work in open_ if work.id not in running), turn_ends)
+        failed = [work.id for work in islice(steps, room) if not self._start(root, work)]
+        if time.monotonic() > turn_ends:
+            self._waiting[uid] = before | self._waiting[uid]  # not all have been looked at
+            return SOON_SECONDS
         return SOON_SECONDS if ended or failed else LOOK_SECONDS
 
     def waiting(self, root: AnyResource) -> tuple[Waits, ...]:
@@ -202,11 +209,11 @@ class Works:
             return False
 
     def _sight(self, work: Work, job: Json, bodies: Sequence[Json]) -> Sighting:
-        time = now()
-        sighting = sightings.seen(work, job, bodies, (), time, self._settings.patience_seconds)
-        if isinstance(sighting, Waiting) and _age(job, time) > QUIET_SECONDS:
+        instant = now()
+        sighting = sightings.seen(work, job, bodies, (), instant, self._settings.patience_seconds)
+        if isinstance(sighting, Waiting) and _age(job, instant) > QUIET_SECONDS:
             events = [event for one in (job, *bodies) for event in self._events(one)]
-            return sightings.seen(work, job, bodies, events, time, self._settings.patience_seconds)
+            return sightings.seen(work, job, bodies, events, instant, self._settings.patience_seconds)
         return sighting
 
     def _events(self, about: Json) -> list[Json]:
@@ -286,6 +293,14 @@ class Works:
         return [one for one in self._cache.group(root_of(job), POD.kind) if _belongs(one, job)]
 
 
+def _in_turn(works: Iterable[Work], turn_ends: float) -> Iterator[Work]:
+    """One at the least, the others while the turn lasts."""
+    for place, work in enumerate(works):
+        if place and time.monotonic() > turn_ends:
+            return
+        yield work
+
+
 def _work_of(job: Json) -> str:
     """The WorkId whose Job it is by label and name, '' if it is none's: then it is not ours to delete."""
     metadata = job["metadata"]
@@ -300,21 +315,21 @@ def _belongs(pod: Json, job: Json) -> bool:
 
 def _unstarted(work: Work, why: str) -> WorkResult:
     """Nothing of it can run here."""
-    time = stamp(now())
+    instant = stamp(now())
     return WorkResult(
         id=work.id,
         kind=work.kind,
         outcome=Outcome.PLATFORM_ERROR,
         message=why[:4000],
         verdicts=(Verdict(step=work.steps[0].name, reason=Reason.PLATFORM),),
-        started_at=time,
-        finished_at=time,
+        started_at=instant,
+        finished_at=instant,
     )
 
 
-def _age(job: Json, time: datetime) -> float:
+def _age(job: Json, instant: datetime) -> float:
     created = time_of(job["metadata"].get("creationTimestamp"))
-    return (time - created).total_seconds() if created else 0.0
+    return (instant - created).total_seconds() if created else 0.0
 
 
 def _seconds(result: WorkResult) -> float:

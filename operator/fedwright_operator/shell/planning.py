@@ -90,6 +90,9 @@ class Plans:
     def __getitem__(self, uid: str) -> AnyPlan:
         return self._last[uid].plan
 
+    def __contains__(self, uid: str) -> bool:
+        return uid in self._last
+
     def make(self, view: View, resource: AnyResource) -> Made | None:
         """A new plan, or None while the last one holds."""
         uid = resource.metadata.uid or ""

@@ -13,6 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from operator_core import REQUEST, Core, answer, compute, drive, open_works, status_of, wish
 
 from fedwright_crds.deployment import DeploymentSpec
+from fedwright_operator.cluster import passes
 from fedwright_operator.cluster.api import CONFIG_MAP, JOB, ApiError, AwayError, Json
 from fedwright_operator.cluster.ours import OURS
 from fedwright_operator.reconcile.api import Observed, Plan
@@ -57,6 +58,16 @@ def test_a_request_goes_to_its_answer_and_leaves_no_job(api: ApiInMemory) -> Non
     assert answer(api) == EXPECTED
     assert set(api.started.values()) == {1}
     assert not api.list(JOB, "default")
+
+
+def test_in_turns_of_one_step_a_request_goes_the_same_way(api: ApiInMemory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where much waits, a pass ends after its turn; here each turn is over at once."""
+    monkeypatch.setattr(passes, "TURN_SECONDS", -1.0)
+    core = Core(api)
+    wish(api)
+    drive(core)
+    assert answer(api) == EXPECTED
+    assert set(api.started.values()) == {1}
 
 
 def test_a_document_that_the_api_did_not_take_is_written_before_its_work_starts(api: ApiInMemory) -> None:
