@@ -17,7 +17,7 @@ from fedwright_operator.cluster.api import CONFIG_MAP, JOB, Json
 from fedwright_operator.cluster.artifacts import ClusterArtifacts
 from fedwright_operator.cluster.cache import Cache, root_of
 from fedwright_operator.cluster.ours import OURS
-from fedwright_operator.cluster.passes import Passes
+from fedwright_operator.cluster.passes import AT_ONCE, Passes
 from fedwright_operator.cluster.settings import BoxSettings, Image
 from fedwright_operator.cluster.stored import Store
 from fedwright_operator.cluster.works import Works
@@ -78,7 +78,7 @@ class Core:
         sweeps.sweep(api, self.cache, [""], self.asked.add)
 
     def run(self, *roots: str) -> None:
-        """Passes over these roots, or over all that are asked for until none is."""
+        """Passes over these roots, or over all that are asked for, or ask for another at once, until none is."""
         for root in roots:
             self.passes.run(root)
         for _ in range(0 if roots else 50):
@@ -86,7 +86,8 @@ class Core:
                 return
             for root in sorted(self.asked):
                 self.asked.discard(root)
-                self.passes.run(root)
+                if self.passes.run(root) == AT_ONCE:
+                    self.asked.add(root)
 
 
 def wish(api: ApiInMemory, name: str = "wish", namespace: str = "default", **fields: Any) -> str:

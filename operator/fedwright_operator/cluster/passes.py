@@ -38,6 +38,7 @@ from fedwright_operator.shell.wanted import labelled, urgency
 SLOTS_WITHOUT_A_REQUEST = 4
 MOST_ROUNDS = 20
 """Plans that follow from each other within one pass; what is left goes on in the next."""
+AT_ONCE = 0.0
 SOON_SECONDS = 0.2
 MISSING_SECONDS = 2.0
 """After something was not there: the watches tell of it before, unless they missed it."""
@@ -110,11 +111,14 @@ class Passes:
         turn_ends = time.monotonic() + TURN_SECONDS
         settled = self._settle(uid, root, turn_ends)
         group = self._groups[uid]
-        if uid not in group.uids or not all(one in group.plans for one in group.uids):
-            return SOON_SECONDS  # it went meanwhile, or not all that it wants is known yet
+        if uid not in group.uids:
+            return SOON_SECONDS  # it went meanwhile
+        if not all(one in group.plans for one in group.uids):
+            return AT_ONCE  # not all that it wants is known yet
         look = self._works.drive(root, *self._wanted(uid), turn_ends)
-        due = self._groups[uid].plans.due - time.monotonic()
-        return max(0.0, min(look, due, self._progress.due(uid))) if settled else SOON_SECONDS
+        if not settled:
+            return AT_ONCE if time.monotonic() > turn_ends else SOON_SECONDS
+        return max(0.0, min(look, group.plans.due - time.monotonic(), self._progress.due(uid)))
 
     def _settle(self, uid: str, root: AnyResource, turn_ends: float) -> bool:
         """Plan and apply until nothing changes; whether that came to an end."""
