@@ -62,7 +62,7 @@ def test_with_a_store_on_a_volume_a_request_ends_and_the_collector_claims_the_st
         upgrade(operator, "--set", "replicas=1", "--set", "artifacts.url=file:///objects", *volumes)
         apply(space, manifest())
         assert ended(space)["status"]["phase"] in {"Succeeded", "NoImprovement"}
-        until(lambda: "/objects/_owner" in lying(operator), seconds=900)
+        until(lambda: "/objects/_owner" in lying(operator), seconds=60)
         records = space.get("cm", "-l", "fedwright.dev/stored")["items"]
         assert len(lying(operator)) == 1 + len(records)
     finally:

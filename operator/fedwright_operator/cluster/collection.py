@@ -10,14 +10,15 @@ import logging
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping
-from itertools import chain
+from itertools import chain, repeat
 
 from fedwright_operator.cluster.api import CONFIG_MAP, Api, ApiError, AwayError
 from fedwright_operator.cluster.artifacts import STORED_ONES, digest_recorded, is_record, record_name
 from fedwright_operator.cluster.lease import NotLeaderError
 from fedwright_operator.cluster.stored import Store, name_of
 
-SECONDS = 600.0
+FIRST_SECONDS, SECONDS = 20.0, 600.0
+"""Soon after it begins to lead, so that whose the store is stands there early; then now and then."""
 GRACE_SECONDS = 3600.0
 _OBJECT = re.compile(r"(?P<namespace>[a-z0-9-]{1,63})/(?P<digest>[0-9a-f]{64})", re.ASCII)
 _UNFINISHED = re.compile(r"(?P<namespace>[a-z0-9-]{1,63})/\.[0-9a-f]{64}\.[0-9a-f]{32}", re.ASCII)
@@ -76,11 +77,11 @@ class Collector:
         log.info("removed from artifacts.url: %s", name)
 
 
-async def every(seconds: float, collector: Collector, namespaces: Iterable[str]) -> None:
+async def every(collector: Collector, namespaces: Iterable[str]) -> None:
     """For ever."""
     scopes = tuple(namespaces)
-    while True:
-        await asyncio.sleep(seconds)
+    for pause in chain([FIRST_SECONDS], repeat(SECONDS)):
+        await asyncio.sleep(pause)
         try:
             await asyncio.to_thread(collector.look, scopes)
         except (ApiError, AwayError, NotLeaderError) as problem:

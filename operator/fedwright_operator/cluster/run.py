@@ -109,7 +109,7 @@ async def _lead(config: OperatorConfig, seat: Seat, parts: Parts, stopping: thre
     scopes = sorted(namespaces) or [EVERYWHERE]
     chores = [_pulse(parts.api, seat), sweeps.every(sweeps.SECONDS, parts.api, parts.cache, scopes, queues.ask)]
     if parts.store:
-        chores.append(collection.every(collection.SECONDS, _collector(parts.api, parts.store, seat), scopes))
+        chores.append(collection.every(_collector(parts.api, parts.store, seat), scopes))
     tasks = [asyncio.create_task(one) for one in chores]
     try:
         await kopf.operator(
