@@ -159,3 +159,14 @@ def test_a_refusal_of_the_server_is_told(embedding_server):
     says["status"] = 404
     with pytest.raises(EmbeddingError, match=r"openai/some-embedder embeds nothing: .*no such model"):
         Hosted("openai/some-embedder", url).embed(["a"])
+
+
+def test_where_no_process_may_look_up_its_libraries_vectors_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a box in a pod, which sees nothing of /proc."""
+    usual = MiniLM().embed(TEXTS[:2])
+
+    def refused(_threads: int) -> None:
+        raise PermissionError(13, "Permission denied", "/proc/self/maps")
+
+    monkeypatch.setattr(minilm, "threadpool_limits", refused)
+    assert np.array_equal(MiniLM().embed(TEXTS[:2]), usual)

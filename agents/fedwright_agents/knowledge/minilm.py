@@ -6,6 +6,7 @@ layer over the tokens, scaled to length 1. One text at a time, so that a vector 
 
 import hashlib
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from importlib.util import find_spec
 from math import sqrt
@@ -42,8 +43,7 @@ class MiniLM:
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         """Raises EmbeddingError where the package is missing or holds other bytes."""
-        # One thread: the matrices are small, and sums then round alike whatever else the machine does.
-        with threadpool_limits(1):
+        with _one_thread():
             return np.array([self._vector(text) for text in texts], dtype=np.float32).reshape(-1, DIMENSION)
 
     @cached_property
@@ -108,6 +108,18 @@ def gelu(x: Array) -> Array:
     t = 1 / (1 + 0.3275911 * z)
     series = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429))))
     return np.asarray(0.5 * x * (1 + np.sign(x) * (1 - series * np.exp(-z * z))), dtype=np.float32)
+
+
+def _one_thread() -> AbstractContextManager[object]:
+    """The matrices are small, and sums then round alike whatever else the machine does.
+
+    To limit threads a process looks up its libraries in /proc. In a box in a pod it may not, and has one thread from the start.
+    """
+    try:
+        limits: AbstractContextManager[object] = threadpool_limits(1)
+    except OSError:
+        return nullcontext()
+    return limits
 
 
 def _pinned(name: str, digest: str) -> bytes:
