@@ -44,7 +44,7 @@ cluster: $(READY) images
 images: $(READY)
 	tools/with-cluster $(BIN)/python -m images build
 
-# The tests that need that cluster; those with faults take half an hour.
+# The tests that need that cluster: an hour; those that CI runs are not marked long.
 E2E ?= tests/cluster
 e2e: $(READY)
 	tools/with-cluster $(BIN)/python -m pytest -m cluster $(E2E)

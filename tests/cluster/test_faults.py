@@ -23,7 +23,7 @@ from helm import DEVCLUSTER
 from kubectl import Kubectl
 from whole_requests import run
 
-pytestmark = [pytest.mark.cluster, pytest.mark.slow]
+pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.timeout(2400)]
 
 Json = dict[str, Any]
 
@@ -99,6 +99,7 @@ def meanwhile(act: Callable[[], None], every: float) -> Iterator[None]:
     assert not problems, problems
 
 
+@pytest.mark.long
 def test_leaders_that_are_killed_every_five_seconds_end_at_the_same_winner(
     operator: Kubectl, space: Kubectl, undisturbed: Json
 ) -> None:
@@ -115,6 +116,7 @@ def test_leaders_that_are_killed_every_five_seconds_end_at_the_same_winner(
     assert starts.keys() == results(space).keys()
 
 
+@pytest.mark.long
 def test_a_request_outlives_a_paused_leader_an_api_server_that_is_away_a_lost_node_and_an_upgrade(
     operator: Kubectl, space: Kubectl, undisturbed: Json, devcluster: Callable[..., None]
 ) -> None:
@@ -194,6 +196,7 @@ def test_an_operator_that_is_killed_between_a_jobs_end_and_its_status_does_nothi
     assert set(Counter(starts).values()) == {1}, "a WorkId was started twice"
 
 
+@pytest.mark.long
 def test_a_node_that_is_cut_off_and_joined_again_changes_nothing(
     operator: Kubectl, space: Kubectl, undisturbed: Json, devcluster: Callable[..., None]
 ) -> None:

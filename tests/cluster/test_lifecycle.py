@@ -103,6 +103,7 @@ def test_a_namespace_goes_in_mid_request(operator: Kubectl, space: Kubectl) -> N
     assert time.monotonic() - began < 90
 
 
+@pytest.mark.long
 def test_two_requests_of_one_name_do_not_meet_and_a_quota_of_one_pod_is_waited_for(
     operator: Kubectl, space: Kubectl
 ) -> None:
