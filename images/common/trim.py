@@ -2,7 +2,7 @@
 
 Tests of libraries go because they carry data; headers and static libraries because nothing is compiled in an image; the
 globs, relative to site-packages, say what else. What stays is compiled and dated. Of a `--compiled` package only compiled modules stay:
-that is for large generated code, whose lines nobody reads in a traceback.
+that is for generated code and for libraries far below ours, whose lines nobody reads in a traceback.
 """
 
 import argparse

@@ -7,6 +7,7 @@ import asyncio
 import logging
 import os
 import signal
+import sys
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +37,9 @@ from fedwright_operator.cluster.works import Works
 from fedwright_operator.shell.clock import now, stamp
 
 PULSE_SECONDS = 20.0
+SWITCH_SECONDS = 0.0005
+"""How long a thread that computes keeps those waiting that have an answer of the API to read; the interpreter's own is ten times
+that, and each call waits several times."""
 EVERYWHERE = ""
 """As a namespace: all of them."""
 
@@ -56,6 +60,7 @@ class Parts:
 
 def run(config: OperatorConfig, seat: Seat, chart: Path, store: Store | None) -> int:
     """The exit status: 0 when told to stop, 1 when the lease was lost. `chart`: of federations."""
+    sys.setswitchinterval(SWITCH_SECONDS)
     stopping, lost = threading.Event(), threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
