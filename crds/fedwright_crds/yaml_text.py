@@ -64,6 +64,17 @@ for _name, (_form, _first) in _SCALARS.items():
         _reader_or_writer.add_implicit_resolver(TAG + _name, re.compile(_form), _first)
 
 
+_BREAKS = re.compile("[\x85\u2028\u2029]")
+"""Line breaks to YAML 1.1, which reads them as another: only between double quotes are they written as what they are."""
+
+
+def _written(dumper: _Dumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar(f"{TAG}str", text, style='"' if _BREAKS.search(text) else None)
+
+
+_Dumper.add_representer(str, _written)
+
+
 def yaml_of(value: Any, width: int = 100) -> str:
     """A value as YAML text that every reader takes for the same value; maps keep their order."""
     return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=width)

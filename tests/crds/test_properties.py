@@ -115,6 +115,14 @@ def test_a_request_survives_a_manifest(data: st.DataObject) -> None:
     assert load_manifests(dump_yaml(request)) == [request]
 
 
+@pytest.mark.parametrize("sign", ["\x85", "\u2028", "\u2029", "a\x85b c", "two\nlines"])
+def test_what_yaml_takes_for_a_line_break_survives_a_manifest(sign: str) -> None:
+    document = deepcopy(GOOD)
+    document["spec"]["answers"] = [{"question": "0", "answer": sign}]
+    request = FLStrategyRequest.model_validate_json(json.dumps(document))
+    assert load_manifests(dump_yaml(request)) == [request]
+
+
 PATHS = [
     ("spec", "goal"),
     ("spec", "task", "clients"),
