@@ -1,12 +1,13 @@
 """The least that could be done: a loop that creates the same Jobs, as many at one time, and waits until each is complete."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from typing import Any
 
 from kubernetes import client
+
+from benchmarks.cluster.kube import events
 
 Json = dict[str, Any]
 
@@ -54,12 +55,8 @@ def _completed(batch: client.BatchV1Api, namespaces: Mapping[str, object], since
     answer = batch.list_job_for_all_namespaces(
         watch=True, resource_version=since, timeout_seconds=7200, _preload_content=False
     )
-    rest = b""
-    for piece in answer.stream(amt=None, decode_content=True):
-        *whole, rest = (rest + piece).split(b"\n")
-        for line in filter(None, whole):
-            job = json.loads(line)["object"]
-            metadata, status = job["metadata"], job.get("status", {})
-            if metadata["namespace"] in namespaces and status.get("succeeded") and metadata["uid"] not in seen:
-                seen.add(metadata["uid"])
-                yield metadata["namespace"]
+    for event in events(answer):
+        metadata, status = event["object"]["metadata"], event["object"].get("status", {})
+        if metadata["namespace"] in namespaces and status.get("succeeded") and metadata["uid"] not in seen:
+            seen.add(metadata["uid"])
+            yield metadata["namespace"]

@@ -28,6 +28,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from kubernetes import client, config
 
+from benchmarks.cluster.kube import events
 from benchmarks.cluster.recorded import Delivery, Recorded, recorded_at
 from fedwright_boxes.pod import contract
 from fedwright_boxes.pod.contract import DeliveredOutput, DeliveryNote, Ending
@@ -133,10 +134,7 @@ class Kubelet:
             answer = self._core.list_pod_for_all_namespaces(
                 label_selector=OURS, watch=True, timeout_seconds=3600, _preload_content=False
             )
-            rest = b""
-            for piece in answer.stream(amt=None, decode_content=True):
-                *whole, rest = (rest + piece).split(b"\n")
-                yield from (json.loads(one) for one in whole if one)
+            yield from events(answer)
 
     def _tend(self, pod: Json) -> None:
         """A pod that is deleted is gone; one that is new has run."""

@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import time
+from collections.abc import Iterator
 from typing import Any
 
 Json = dict[str, Any]
@@ -38,6 +39,14 @@ def operator() -> dict[str, float]:
             key = match[1] + (match[2] or "") if match[1].endswith("_bucket") else match[1]
             found[key] = found.get(key, 0.0) + float(match[3])
     return found
+
+
+def events(answer: Any) -> Iterator[Json]:
+    """Of a watch whose answer was not read yet: what comes, as the API writes it."""
+    rest = b""
+    for piece in answer.stream(amt=None, decode_content=True):
+        *whole, rest = (rest + piece).split(b"\n")
+        yield from (json.loads(line) for line in whole if line)
 
 
 def _leader() -> str:

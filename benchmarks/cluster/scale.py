@@ -15,7 +15,7 @@ import yaml
 from kubernetes import client, config
 
 from benchmarks.cluster import bare, hollow
-from benchmarks.cluster.kube import SYSTEM, kubectl, operator
+from benchmarks.cluster.kube import SYSTEM, events, kubectl, operator
 from benchmarks.requests import amended, example
 from benchmarks.table import Row
 from fedwright_crds.work import BoxKind
@@ -174,12 +174,8 @@ def _created_in(namespace: str) -> Iterator[dict[str, Json]]:
     )
 
     def follow() -> None:
-        rest = b""
-        for piece in answer.stream(amt=None, decode_content=True):
-            *whole, rest = (rest + piece).split(b"\n")
-            for line in filter(None, whole):
-                job = json.loads(line)["object"]
-                jobs.setdefault(job["metadata"]["uid"], job)
+        for event in events(answer):
+            jobs.setdefault(event["object"]["metadata"]["uid"], event["object"])
 
     threading.Thread(target=follow, daemon=True).start()
     yield jobs

@@ -13,6 +13,7 @@ from threading import Lock
 
 from fedwright_crds.base import digest_of
 from fedwright_crds.work import MIB
+from fedwright_operator.cluster import config_maps
 from fedwright_operator.cluster.api import CONFIG_MAP, Api, ApiError, Json
 from fedwright_operator.cluster.labels import ARTIFACT, CHUNKS, FEDWRIGHT, MANAGED_BY, STORED, managed
 from fedwright_operator.cluster.stored import REFUSED, Store, StoreError, plain
@@ -136,19 +137,7 @@ class ClusterArtifacts:
             self._staged.add((namespace, digest, owner["uid"]))
 
     def _put(self, body: Json) -> None:
-        metadata = body["metadata"]
-        namespace, name = metadata["namespace"], metadata["name"]
-        try:
-            self._api.create(CONFIG_MAP, body)
-        except ApiError as problem:
-            if not problem.conflict:
-                raise
-            marks = {key: metadata[key] for key in ("labels", "ownerReferences")}
-            found = self._api.merge(CONFIG_MAP, namespace, name, {"metadata": marks})
-            if any(found.get(key) != body.get(key) for key in ("binaryData", "data")):
-                # Somebody else's, under a name that it does not deserve.
-                self._api.delete(CONFIG_MAP, namespace, name, found["metadata"]["uid"])
-                self._api.create(CONFIG_MAP, body)
+        config_maps.create(self._api, body, "labels", "ownerReferences")
 
     # -- reading ----------------------------------------------------------------------------------
     def read(self, namespace: str, digest: str) -> bytes:

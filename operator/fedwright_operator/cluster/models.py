@@ -9,7 +9,7 @@ from dataclasses import replace
 from fedwright_crds.allowance import read_secret
 from fedwright_crds.candidate import Candidate
 from fedwright_crds.manifests import ManifestError
-from fedwright_crds.profiles import load_profiles
+from fedwright_crds.profiles import Profiles, load_profiles
 from fedwright_crds.request import FLStrategyRequest
 from fedwright_crds.work import Work
 from fedwright_operator.cluster.config import ModelSettings, OperatorConfig
@@ -40,8 +40,9 @@ def secrets_for(config: OperatorConfig) -> Callable[[Work, AnyResource], Mapping
                 " set models.enabled in the chart's values, or let the catalogue fill the role"
             )
         assert isinstance(root, FLStrategyRequest), "only requests have minds"
-        _check_profile(profile_of(step), config.models)
-        check_search(step, config.models)
+        known = _profiles(config.models)
+        _check_profile(profile_of(step), known)
+        check_search(step, known)
         candidate = work.labels["name"] if work.labels.get("kind") == Candidate.__name__ else None
         starts = config.boxes.waiting_seconds + config.boxes.deadline_slack_seconds
         allowance = allowance_for(work, step, root, candidate, starts)  # its pod may wait so long for room
@@ -50,15 +51,21 @@ def secrets_for(config: OperatorConfig) -> Callable[[Work, AnyResource], Mapping
     return secrets
 
 
-def _check_profile(named: str | None, models: ModelSettings) -> None:
-    """As the gateway would, but before a pod has been started for it."""
+def _profiles(models: ModelSettings) -> Profiles:
+    """Those of the gateway."""
     try:
-        known = load_profiles(models.profiles).by_name
+        return load_profiles(models.profiles)
     except ManifestError as problem:
-        raise NoGatewayError(f"the gateway's profiles cannot be read: {problem}; mend models.profiles") from None
-    if named not in known:
         raise NoGatewayError(
-            f"the request names the model profile {named}, and the gateway has {', '.join(known)};"
+            f"the gateway's profiles cannot be read: {problem}; mend models.profiles or models.search"
+        ) from None
+
+
+def _check_profile(named: str | None, profiles: Profiles) -> None:
+    """As the gateway would, but before a pod has been started for it."""
+    if named not in profiles.by_name:
+        raise NoGatewayError(
+            f"the request names the model profile {named}, and the gateway has {', '.join(profiles.by_name)};"
             " name one of these in spec.minds, or add it to models.profiles in the chart's values"
         )
 

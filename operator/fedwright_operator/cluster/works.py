@@ -15,7 +15,7 @@ from itertools import islice
 from threading import Lock
 
 from fedwright_crds.work import Outcome, Reason, Verdict, Work, WorkResult
-from fedwright_operator.cluster import deliveries, jobs, names, networks, results, sightings
+from fedwright_operator.cluster import config_maps, deliveries, jobs, names, networks, results, sightings
 from fedwright_operator.cluster.api import (
     CONFIG_MAP,
     EVENT,
@@ -142,7 +142,8 @@ class Works:
 
     def _create_all(self, root: AnyResource, made: jobs.Manifests) -> None:
         self._close_network(root)
-        self._create_told(made.config_map)
+        # One from before may be on its way out with its owner, so it is owned.
+        config_maps.create(self._api, made.config_map, "ownerReferences")
         if made.secret:
             self._api.delete(SECRET, root.metadata.namespace, made.secret["metadata"]["name"])
             self._api.create(SECRET, made.secret)
@@ -161,21 +162,6 @@ class Works:
             federation_secret=control_secret(fleet) if fleet else "",
         )
         return jobs.manifests(work, jobs.Whose(namespace, root.metadata.uid or "", reference), given, self._settings)
-
-    def _create_told(self, body: Json) -> None:
-        """What a pod is told of its work. One that is there from before may be on its way out with its owner, so it is owned."""
-        metadata = body["metadata"]
-        namespace, name = metadata["namespace"], metadata["name"]
-        try:
-            self._api.create(CONFIG_MAP, body)
-        except ApiError as problem:
-            if not problem.conflict:
-                raise
-            patch = {"metadata": {"ownerReferences": metadata["ownerReferences"]}}
-            found = self._api.merge(CONFIG_MAP, namespace, name, patch)
-            if found.get("data") != body["data"]:  # not ours, whatever it is called
-                self._api.delete(CONFIG_MAP, namespace, name, found["metadata"]["uid"])
-                self._api.create(CONFIG_MAP, body)
 
     def _close_network(self, root: AnyResource) -> None:
         """Before a root's first pod its namespace has the policy that shuts it in: a namespace may be made anew."""
