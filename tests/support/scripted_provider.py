@@ -27,27 +27,19 @@ class Received:
     at: float
 
 
-class ScriptedProvider(ThreadingHTTPServer):
-    """Listens when made. `scripts` may be added to at any time; a model without one is answered."""
+class ScriptedServer(ThreadingHTTPServer):
+    """Listens when made. A script that waits ends with `ended`."""
 
     daemon_threads = True
     request_queue_size = 64
 
-    def __init__(self, scripts: dict[str, "Script"] | None = None, address: tuple[str, int] = ("127.0.0.1", 0)) -> None:
-        super().__init__(address, Handler)
-        self.scripts = dict(scripts or {})
-        self.received: list[Received] = []
-        self.counted = 0
+    def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
+        super().__init__(address, handler)
         self.ended = Event()
         self.lock = Lock()
+
+    def serve(self) -> None:
         Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}/v1"
-
-    def asked(self, model: str) -> list[Received]:
-        return [one for one in self.received if one.model == model]
 
     def close(self) -> None:
         self.ended.set()
@@ -56,6 +48,24 @@ class ScriptedProvider(ThreadingHTTPServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Clients that leave early are part of the scripts."""
+
+
+class ScriptedProvider(ScriptedServer):
+    """`scripts` may be added to at any time; a model without one is answered."""
+
+    def __init__(self, scripts: dict[str, "Script"] | None = None, address: tuple[str, int] = ("127.0.0.1", 0)) -> None:
+        super().__init__(address, Handler)
+        self.scripts = dict(scripts or {})
+        self.received: list[Received] = []
+        self.counted = 0
+        self.serve()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}/v1"
+
+    def asked(self, model: str) -> list[Received]:
+        return [one for one in self.received if one.model == model]
 
 
 class Handler(BaseHTTPRequestHandler):

@@ -6,10 +6,11 @@ One answer has the results in the shapes of many providers, so that whichever is
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Event, Lock, Thread
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+from scripted_provider import ScriptedServer
 
 Json = dict[str, Any]
 
@@ -26,18 +27,14 @@ class Sought:
     headers: Mapping[str, str]
 
 
-class ScriptedSearch(ThreadingHTTPServer):
-    """Listens when made. `scripts` may be added to at any time; a name without one is answered."""
-
-    daemon_threads = True
+class ScriptedSearch(ScriptedServer):
+    """`scripts` may be added to at any time; a name without one is answered."""
 
     def __init__(self, host: str = "127.0.0.1") -> None:
         super().__init__((host, 0), Handler)
         self.scripts: dict[str, Script] = {}
         self.sought: list[Sought] = []
-        self.ended = Event()
-        self.lock = Lock()
-        Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        self.serve()
 
     @property
     def netloc(self) -> str:
@@ -48,14 +45,6 @@ class ScriptedSearch(ThreadingHTTPServer):
 
     def asked(self, name: str) -> list[Sought]:
         return [one for one in self.sought if one.name == name]
-
-    def close(self) -> None:
-        self.ended.set()
-        self.shutdown()
-        self.server_close()
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Clients that leave early are part of the scripts."""
 
 
 class Handler(BaseHTTPRequestHandler):
