@@ -18,6 +18,7 @@ Json = dict[str, Any]
 
 ROLLED_OUT = {"deployment": {"nodes": 2, "rounds": 3}}
 LEFT_BY_THE_CLUSTER = {"ConfigMap/kube-root-ca.crt", "ServiceAccount/default"}
+KEPT = {"ConfigMap/fedwright-lessons", "NetworkPolicy/fedwright-boxes"}  # for the namespace's next request
 EVERYTHING = (
     "flsr,flcand,flfed,fldep,jobs,pods,configmaps,secrets,statefulsets,services,pvc,networkpolicies,serviceaccounts"
 )
@@ -81,7 +82,7 @@ def _the_rollout_survives_its_request(space: Kubectl) -> None:
 def _nothing_is_left(space: Kubectl) -> None:
     space("delete", "fldep,flfed", "--all", "--wait=true")
     policies = {f"NetworkPolicy/{one['metadata']['name']}" for one in space.get("networkpolicies")["items"]}
-    until(lambda: left(space) <= policies | {"NetworkPolicy/fedwright-boxes"})
+    until(lambda: left(space) <= policies | KEPT)
 
 
 def test_a_request_waits_for_a_person_at_each_pause(operator: Kubectl, space: Kubectl) -> None:
