@@ -31,9 +31,8 @@ from kubernetes import client, config
 from benchmarks.cluster.kube import events
 from benchmarks.cluster.recorded import Delivery, Recorded, recorded_at
 from fedwright_boxes.pod import contract
-from fedwright_boxes.pod.contract import DeliveredOutput, DeliveryNote, Ending
-from fedwright_boxes.pod.deliver import lines
-from fedwright_crds.base import digest_of
+from fedwright_boxes.pod.contract import Ending
+from fedwright_boxes.pod.deliver import lines, note_of
 from fedwright_crds.work import BoxKind
 
 Json = dict[str, Any]
@@ -164,8 +163,7 @@ class Kubelet:
 def _status(pod: Json, delivery: Delivery) -> Json:
     steps = [one["name"] for one in pod["spec"]["initContainers"]]
     told = [contract.ending_bytes(Ending(verdict=verdict)).decode() for verdict in delivery.verdicts]
-    noted = {name: DeliveredOutput(digest=digest_of(data), bytes=len(data)) for name, data in delivery.outputs.items()}
-    last = contract.note_bytes(DeliveryNote(outputs=noted)).decode()
+    last = note_of(delivery.outputs, contract.message_room(len(steps) + 1)).decode()
     return {
         "phase": "Succeeded",
         "hostIP": HOST,

@@ -11,6 +11,7 @@ Json = dict[str, Any]
 
 SYSTEM = "fedwright-system"
 SECONDS = 3600
+SELECTOR = "app.kubernetes.io/component=operator"
 LEASE_SECONDS = 60.0
 
 
@@ -41,6 +42,11 @@ def operator() -> dict[str, float]:
     return found
 
 
+def operators() -> set[str]:
+    """The pods that are, those on their way out included."""
+    return set(kubectl("-n", SYSTEM, "get", "pods", "-l", SELECTOR, "-o", "name").split())
+
+
 def events(answer: Any) -> Iterator[Json]:
     """Of a watch whose answer was not read yet: what comes, as the API writes it."""
     rest = b""
@@ -50,11 +56,13 @@ def events(answer: Any) -> Iterator[Json]:
 
 
 def _leader() -> str:
-    """The pod that leads, or will in a moment: after an upgrade none does for a while."""
+    """The pod that leads, or will in a moment: after an upgrade none does for a while, or one that is on its way out."""
     until = time.monotonic() + LEASE_SECONDS
     while time.monotonic() < until:
         lease = json.loads(kubectl("-n", SYSTEM, "get", "lease", "fedwright", "-o", "json"))
-        if pod := lease["spec"].get("holderIdentity", "").split("/")[0]:
+        pods = json.loads(kubectl("-n", SYSTEM, "get", "pods", "-o", "json"))["items"]
+        staying = {one["metadata"]["name"] for one in pods if "deletionTimestamp" not in one["metadata"]}
+        if (pod := lease["spec"].get("holderIdentity", "").split("/")[0]) in staying:
             return str(pod)
         time.sleep(1)
     raise SystemExit("no operator leads; look at its pods")

@@ -15,7 +15,7 @@ import yaml
 from kubernetes import client, config
 
 from benchmarks.cluster import bare, hollow
-from benchmarks.cluster.kube import SYSTEM, events, kubectl, operator
+from benchmarks.cluster.kube import SYSTEM, events, kubectl, operator, operators
 from benchmarks.requests import amended, example
 from benchmarks.table import Row
 from fedwright_crds.work import BoxKind
@@ -48,7 +48,7 @@ def measure(requests: int = REQUESTS) -> list[Row]:
                 winners = _winners()
             same = [bare.bare(one) for one in jobs.values()]
             second = [f"bare-{i}" for i in range(requests)]
-            with _spaces(second):
+            with _no_operator(), _spaces(second):
                 began = time.monotonic()
                 bare.create_all(same, second, wish["spec"].get("search", {}).get("parallel", 2))
                 alone = time.monotonic() - began
@@ -97,6 +97,24 @@ def _boxes_on_hollow_nodes(folder: Path) -> Iterator[None]:
     finally:
         selector = {hollow.LABEL: None, **before["nodeSelector"]}  # helm merges maps: what is to go has to be said
         _set_boxes(folder, {"nodeSelector": selector, "tolerations": before["tolerations"]})
+
+
+@contextmanager
+def _no_operator() -> Iterator[None]:
+    """It would watch the bare loop's Jobs too, and what that costs is its own."""
+    count = kubectl("-n", SYSTEM, "get", "deployment", "fedwright", "-o", "jsonpath={.spec.replicas}")
+    _scale_operator("0")
+    try:
+        yield
+    finally:
+        _scale_operator(count)
+
+
+def _scale_operator(count: str) -> None:
+    kubectl("-n", SYSTEM, "scale", "deployment/fedwright", f"--replicas={count}")
+    kubectl("-n", SYSTEM, "rollout", "status", "deployment/fedwright", "--timeout=3m")
+    while len(operators()) != int(count):
+        time.sleep(1)
 
 
 def _set_boxes(folder: Path, values: Json) -> None:

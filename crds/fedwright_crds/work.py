@@ -5,10 +5,13 @@ a Job with one container a step on Kubernetes, or a chain of sandboxed processes
 treats every byte of it as hostile.
 """
 
+from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated
+from functools import cached_property
+from typing import Annotated, Any, Self
 
 from pydantic import Field, StringConstraints
+from typing_extensions import override
 
 from fedwright_crds.base import Digest, Line, Strict, Text, Word, canonical, digest_of
 
@@ -102,10 +105,18 @@ class Work(Strict):
     labels: dict[str, str] = Field(default_factory=dict)
     """Whose work it is, for people and for clean-up; no part of the id."""
 
-    @property
+    @cached_property
     def id(self) -> str:
         """WorkId: a finished id is never started again."""
         return digest_of(canonical(self.model_dump(mode="json", exclude={"labels"})))[7:47]
+
+    @override
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Pydantic copies what is cached too, and another attempt has another id. Labels are no part of it."""
+        copied = super().model_copy(update=update, deep=deep)
+        if (update or {}).keys() - {"labels"}:
+            copied.__dict__.pop("id", None)
+        return copied
 
 
 class Outcome(StrEnum):

@@ -17,10 +17,10 @@ from fedwright_crds.profiles import load_profiles
 from fedwright_crds.work import BoxKind
 from fedwright_operator.cluster.config import load
 from fedwright_operator.cluster.fit import Network
-from fedwright_operator.cluster.handlers import SELECTORS
 from fedwright_operator.cluster.names import NETWORK
 from fedwright_operator.cluster.ours import OURS
 from fedwright_operator.cluster.settings import BoxSettings
+from fedwright_operator.cluster.watches import SELECTORS
 
 Json = dict[str, Any]
 

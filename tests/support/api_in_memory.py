@@ -16,9 +16,9 @@ from fedwright_boxes.pod.contract import LINE_LETTERS, DeliveredOutput, Delivery
 from fedwright_crds.base import digest_of
 from fedwright_crds.work import Work
 from fedwright_operator.cluster.api import CONFIG_MAP, JOB, POD, ApiError, AwayError, Json, Type
-from fedwright_operator.cluster.handlers import SELECTORS
 from fedwright_operator.cluster.names import DELIVER, container_names
 from fedwright_operator.cluster.ours import OURS
+from fedwright_operator.cluster.watches import SELECTORS
 from fedwright_operator.shell.clock import now, stamp
 
 Bodies = list[Json]
@@ -75,6 +75,12 @@ class ApiInMemory:
 
     def last_line(self, namespace: str, pod: str, container: str, seconds: int) -> bytes:
         return b""
+
+    def pages(self, kind: Type, namespace: str, labels: str = "") -> Iterable[tuple[str, Bodies]]:
+        yield (
+            str(next(self._versions)),
+            [copy.deepcopy(one) for one in self._all(kind, namespace) if is_watched(kind, one)],
+        )
 
     # -- writing ----------------------------------------------------------------------------------
     def create(self, kind: Type, body: Json) -> Json:

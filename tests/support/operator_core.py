@@ -8,14 +8,15 @@ import json
 from typing import Any
 
 import small_plans
-from api_in_memory import ApiInMemory, is_watched
+from api_in_memory import WATCHED, ApiInMemory, is_watched
 from small_plans import IMAGES
 
 from fedwright_crds.work import Work
-from fedwright_operator.cluster import sweeps
+from fedwright_operator.cluster import sweeps, watches
 from fedwright_operator.cluster.api import CONFIG_MAP, JOB, Json
 from fedwright_operator.cluster.artifacts import ClusterArtifacts
-from fedwright_operator.cluster.cache import Cache, root_of
+from fedwright_operator.cluster.cache import Cache
+from fedwright_operator.cluster.intake import Intake
 from fedwright_operator.cluster.ours import OURS
 from fedwright_operator.cluster.passes import AT_ONCE, Passes
 from fedwright_operator.cluster.settings import BoxSettings, Image
@@ -54,28 +55,33 @@ class Core:
         self.works = Works(given, self.cache, self.artifacts, settings)
         self.passes = Passes(given, self.cache, self.artifacts, self.works, releases, planners, IMAGES)
         self.asked: set[str] = set()
+        self.intake = Intake(self.cache, self.asked.add, lambda _: None)
         self.blind = False
         """Whether the watches bring nothing."""
-        for body in api.all_watched():
-            self._see("ADDED", body)
+        self.take_stock()
         api.watches.append(self._see)
 
     def die(self) -> None:
         self.api.watches.remove(self._see)
 
     def _see(self, event: str, body: Json) -> None:
-        kind = next((one for one in (*OURS.values(), *sweeps.SELECTORS) if one.kind == body["kind"]), None)
+        kind = next((one for one in WATCHED if one.kind == body["kind"]), None)
         if self.blind or kind is None:
             return
         if event == "DELETED" or not is_watched(kind, body):
-            self.cache.drop(body, for_good=False)
+            self.intake.deleted(body)
         else:
-            self.cache.put(body)
-        self.asked.add(root_of(body))
+            self.intake.present(body)
+
+    def take_stock(self) -> None:
+        """As at the start, and whenever a watch broke for long."""
+        api: Any = self.api
+        for kind in WATCHED:
+            watches.take_stock(api, kind, "", self.intake)
 
     def sweep(self) -> None:
         api: Any = self.api
-        sweeps.sweep(api, self.cache, [""], self.asked.add)
+        sweeps.sweep(api, self.intake, [""])
 
     def run(self, *roots: str) -> None:
         """Passes over these roots, or over all that are asked for, or ask for another at once, until none is."""

@@ -1,13 +1,13 @@
 """The coder: a candidate's files, written by a model against the algorithm interface."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from fedwright_agents.model_mind import context
 from fedwright_agents.model_mind.conversation import Conversation, NoAnswer
 from fedwright_agents.model_mind.model import Model
 from fedwright_agents.model_mind.prompts import render
 from fedwright_agents.model_mind.reading import Misread, read_files
-from fedwright_crds.documents import CandidateCode, CodeInput, CodeOutput
+from fedwright_crds.documents import CandidateCode, CheckFailure, CodeInput, CodeOutput
 from fedwright_federation.candidates import static
 
 MOST_TOLD = 6
@@ -15,26 +15,47 @@ MOST_TOLD = 6
 
 def code(asked: CodeInput, model: Model) -> CodeOutput:
     """The files, or why there are none. Raises ModelError."""
-    talk = Conversation(model, context.of_code(asked), render("code", asked=asked))
+    talk, modules = Conversation(model, context.of_code(asked), render("code", asked=asked)), Modules()
     try:
-        files = talk.answer(_read)
+        files = talk.answer(modules.read)
     except NoAnswer as failure:
         return CodeOutput(cannot=str(failure), usage=talk.usage)
     return CodeOutput(code=CandidateCode(files=files), usage=talk.usage)
 
 
-def _read(text: str) -> dict[str, str]:
-    files = read_files(text)
-    require_clean(files)
-    return files
+class Modules:
+    """A candidate's files over the answers of one conversation: once, those that are wrong are asked for alone."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, str] = {}
+
+    def read(self, text: str) -> dict[str, str]:
+        """All files. Raises Misread, with the modules to write again."""
+        files = {**self._kept, **read_files(text)}
+        broken = _broken(files)
+        if not broken:
+            return files
+        wrong = {one.file for one in broken}
+        whole = bool(self._kept) or not wrong < files.keys()
+        self._kept = {} if whole else {name: source for name, source in files.items() if name not in wrong}
+        if whole:
+            raise Misread(_told(broken))
+        raise Misread(_told(broken), f"Answer with {', '.join(sorted(wrong))} alone; the other files are kept.")
 
 
 def require_clean(files: Mapping[str, str]) -> None:
     """What static checks refuse is told at once: no box need run for it. Raises Misread."""
-    broken = static.check(CandidateCode(files=dict(files)))
-    if broken:
-        told = [
-            f"{one.file or 'all files'}{f', line {one.line}' if one.line else ''}: {one.check}: {one.message}"
-            for one in broken
-        ]
-        raise Misread("Static checks refuse it:\n" + "\n".join(told[:MOST_TOLD]))
+    if broken := _broken(files):
+        raise Misread(_told(broken))
+
+
+def _broken(files: Mapping[str, str]) -> Sequence[CheckFailure]:
+    return static.check(CandidateCode(files=dict(files)))
+
+
+def _told(broken: Sequence[CheckFailure]) -> str:
+    lines = [
+        f"{one.file or 'all files'}{f', line {one.line}' if one.line else ''}: {one.check}: {one.message}"
+        for one in broken
+    ]
+    return "Static checks refuse it:\n" + "\n".join(lines[:MOST_TOLD])

@@ -53,10 +53,10 @@ class Conversation:
             try:
                 return read(_whole(reply))
             except Misread as error:
-                problem = str(error)
+                problem, again = str(error), error.again
             wrong = [
                 {"role": "assistant", "content": reply.text[:LONGEST_KEPT] or "(nothing)"},
-                {"role": "user", "content": f"{problem}\nAnswer again, whole."},
+                {"role": "user", "content": f"{problem}\n{again}"},
             ]
         raise NoAnswer(f"no usable answer in {1 + MENDS} attempts; the last one: {problem}")
 

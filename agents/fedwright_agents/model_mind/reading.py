@@ -23,7 +23,11 @@ _EDIT = re.compile(
 
 
 class Misread(Exception):  # noqa: N818 - told to the model, not to a person
-    """The answer is not what was asked for; the text says what to write instead."""
+    """The answer is not what was asked for; the text says what to write instead, and `again` how much of it."""
+
+    def __init__(self, text: str, again: str = "Answer again, whole.") -> None:
+        super().__init__(text)
+        self.again = again
 
 
 def read_json(kind: type[D], text: str) -> D:

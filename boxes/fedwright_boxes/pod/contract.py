@@ -74,10 +74,12 @@ class DeliveredOutput(Strict):
 
     digest: Digest
     bytes: Annotated[int, Field(ge=0, le=DELIVERED_BYTES)]
+    content: Annotated[str, StringConstraints(max_length=MESSAGE_BYTES)] | None = None
+    """Base64 of its zlib stream, where all outputs are small enough for the message."""
 
 
 class DeliveryNote(Strict):
-    """What the last container delivered by its log, or why not. The one document in its termination log."""
+    """What the last container delivered, or why not; its log has the outputs too. The one document in its termination log."""
 
     outputs: dict[Word, DeliveredOutput] = Field(default_factory=dict)
     error: Annotated[str, StringConstraints(max_length=2000)] = ""

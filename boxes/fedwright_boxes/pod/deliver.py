@@ -7,7 +7,9 @@ taken for hostile once more.
 import argparse
 import base64
 import sys
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
 
@@ -26,6 +28,8 @@ from fedwright_crds.base import digest_of
 from fedwright_crds.work import Output, Reason, Step, Work
 
 _LINE_BYTES = LINE_LETTERS // 4 * 3
+MOST_SHRUNK = 8
+"""What is larger than the message by more than this factor is not worth a try."""
 
 
 class BadOutputError(Exception):
@@ -71,6 +75,19 @@ def lines(outputs: Mapping[str, bytes]) -> Iterator[str]:
     yield DeliveryEnd(end=len(outputs)).model_dump_json()
 
 
+def note_of(outputs: Mapping[str, bytes], room: int) -> bytes:
+    """With the outputs themselves where that fits into so many bytes: then nobody has to ask the node for the log."""
+    named = {name: DeliveredOutput(digest=digest_of(content), bytes=len(content)) for name, content in outputs.items()}
+    if sum(map(len, outputs.values())) <= room * MOST_SHRUNK:
+        whole = {
+            name: one.model_copy(update={"content": base64.b64encode(zlib.compress(outputs[name], 9)).decode("ascii")})
+            for name, one in named.items()
+        }
+        with suppress(ValueError):
+            return contract.note_bytes(DeliveryNote(outputs=whole), room)
+    return contract.note_bytes(DeliveryNote(outputs=named), room)
+
+
 def deliver(volumes: Volumes, to: TextIO) -> int:
     """The exit code; what was delivered is in the termination log as well."""
     room = contract.message_room(contract.MOST_CONTAINERS)
@@ -78,10 +95,7 @@ def deliver(volumes: Volumes, to: TextIO) -> int:
         work = volumes.work()
         room = contract.message_room(len(work.steps) + 1)
         outputs = collect(work, volumes)
-        said = {
-            name: DeliveredOutput(digest=digest_of(content), bytes=len(content)) for name, content in outputs.items()
-        }
-        note = contract.note_bytes(DeliveryNote(outputs=said), room)
+        note = note_of(outputs, room)
         for line in lines(outputs):
             to.write(line + "\n")
         to.flush()

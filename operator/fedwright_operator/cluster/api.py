@@ -4,7 +4,7 @@ Resources go in and out as the API writes them. It knows paths and errors, and n
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -12,11 +12,17 @@ from urllib.parse import quote
 
 import urllib3
 from kubernetes import client, config
+from pydantic_core import from_json
 
 Json = dict[str, Any]
 
 FIELD_MANAGER = "fedwright-operator"
 SECONDS = 30.0
+_CONNECT_SECONDS = 10.0
+_WATCH_SECONDS = 300
+"""After which the API server ends a watch."""
+_SILENCE_SECONDS = 100.0
+"""A watch of which nothing comes for so long is dead: bookmarks come every minute."""
 _CONNECTIONS = 32
 _PAGE = "500"
 _METADATA_ALONE = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
@@ -125,7 +131,7 @@ class Api:
     def list(self, kind: Type, namespace: str, labels: str = "", fields: str = "") -> list[Json]:
         asked = {"labelSelector": labels, "fieldSelector": fields}
         found = self._json("GET", kind.path(namespace), query={key: value for key, value in asked.items() if value})
-        return [{"apiVersion": kind.api_version, "kind": kind.kind, **one} for one in found["items"]]
+        return [_whole(kind, one) for one in found["items"]]
 
     def uids(self, kind: Type, namespace: str, labels: str = "") -> set[str]:
         """Of all that there are; '' is every namespace."""
@@ -133,10 +139,41 @@ class Api:
 
     def metadata(self, kind: Type, namespace: str, labels: str = "") -> Iterator[Json]:
         """Of all that there are; '' is every namespace. In pages, and nothing else of them travels."""
+        for page in self._pages(kind, namespace, labels, _METADATA_ALONE):
+            yield from (one["metadata"] for one in page["items"])
+
+    def pages(self, kind: Type, namespace: str, labels: str = "") -> Iterator[tuple[str, Iterable[Json]]]:
+        """All that there are; '' is every namespace. With each page comes the version from which to watch after the last."""
+        for page in self._pages(kind, namespace, labels, "application/json"):
+            yield page["metadata"]["resourceVersion"], (_whole(kind, one) for one in page["items"])
+
+    def watch(self, kind: Type, namespace: str, labels: str, since: str) -> Iterator[tuple[str, Json]]:
+        """What has happened since this version, and happens: `ADDED`, `MODIFIED`, `DELETED` or `BOOKMARK`, and the body.
+
+        Ends when the API server ends it, now and then. Raises ApiError with the status GONE where that version is too old.
+        """
+        query = {"watch": "true", "allowWatchBookmarks": "true", "timeoutSeconds": str(_WATCH_SECONDS)}
+        query |= {"resourceVersion": since, **({"labelSelector": labels} if labels else {})}
+        timeout = urllib3.Timeout(connect=_CONNECT_SECONDS, read=_SILENCE_SECONDS)
+        answer = self._send("GET", kind.path(namespace), query=query, timeout=timeout)
+        try:
+            if answer.status >= HTTPStatus.BAD_REQUEST:
+                raise _refusal(answer.status, _said(answer.data))
+            for line in _lines(answer.stream(amt=None)):
+                event = from_json(line)
+                if event["type"] == "ERROR":
+                    raise _refusal(int(event["object"].get("code") or 0), event["object"])
+                yield event["type"], _whole(kind, event["object"])
+        except (urllib3.exceptions.HTTPError, OSError) as problem:
+            raise AwayError(f"a watch of {kind.plural} broke: {problem}") from problem
+        finally:
+            answer.close()
+
+    def _pages(self, kind: Type, namespace: str, labels: str, accept: str) -> Iterator[Json]:
         query = {"limit": _PAGE, **({"labelSelector": labels} if labels else {})}
         while True:
-            page = self._json("GET", kind.path(namespace), query=query, accept=_METADATA_ALONE)
-            yield from (one["metadata"] for one in page["items"])
+            page = self._json("GET", kind.path(namespace), query=query, accept=accept)
+            yield page
             query["continue"] = page["metadata"].get("continue") or ""
             if not query["continue"]:
                 return
@@ -194,52 +231,78 @@ class Api:
         return self._json(method, path, fence=self.fence, **options)
 
     def _json(self, method: str, path: str, **options: Any) -> Json:
-        found = json.loads(self._call(method, path, **options))
+        found = from_json(self._call(method, path, **options))
         assert isinstance(found, dict)
         return found
 
-    def _call(
+    def _call(self, method: str, path: str, **options: Any) -> bytes:
+        answer = self._send(method, path, timeout=urllib3.Timeout(total=self._seconds), **options)
+        try:
+            data = answer.data
+        except (urllib3.exceptions.HTTPError, OSError) as problem:
+            raise AwayError(f"the API server does not answer: {problem}") from problem
+        if answer.status >= HTTPStatus.BAD_REQUEST:
+            raise _refusal(answer.status, _said(data))
+        return data
+
+    def _send(
         self,
         method: str,
         path: str,
         *,
+        timeout: urllib3.Timeout,
         query: Mapping[str, str] | None = None,
         body: Json | None = None,
         content: str = "application/json",
         accept: str = "application/json",
         fence: Callable[[], None] = lambda: None,
-    ) -> bytes:
+    ) -> urllib3.BaseHTTPResponse:
+        """The client of Kubernetes says where and as whom; what is sent and read passes it by, since it copies each body twice."""
         self.calls += 1
-        verb, url, headers, sent, _ = self._client.param_serialize(
+        verb, url, headers, *_ = self._client.param_serialize(
             method,
             path,
             query_params=list((query or {}).items()),
             header_params={"Accept": accept, "Content-Type": content},
-            body=body,
             auth_settings=["BearerToken"],
         )
+        sent = None if body is None else json.dumps(body).encode()
         fence()  # last, so that as little as can be lies between the question and the sending
         try:
-            answer = self._client.rest_client.request(
-                verb, url, headers=headers, body=sent, _request_timeout=self._seconds
+            found: urllib3.BaseHTTPResponse = self._client.rest_client.pool_manager.request(
+                verb, url, headers=headers, body=sent, timeout=timeout, preload_content=False
             )
-            data = answer.read()
-        except (urllib3.exceptions.HTTPError, client.ApiException, OSError) as problem:
+        except (urllib3.exceptions.HTTPError, OSError) as problem:
             raise AwayError(f"the API server does not answer: {problem}") from problem
-        if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR or answer.status == HTTPStatus.TOO_MANY_REQUESTS:
-            raise AwayError(f"the API server is in trouble ({answer.status}): {_said(data)[1]}", answer.status)
-        if answer.status >= HTTPStatus.BAD_REQUEST:
-            raise ApiError(answer.status, *_said(data))
-        return bytes(data)
+        return found
 
 
-def _said(data: bytes) -> tuple[str, str]:
-    """Reason and message of the API's own Status object, or what else came."""
+def _whole(kind: Type, body: Json) -> Json:
+    """What comes in a list does not say what it is."""
+    return {"apiVersion": kind.api_version, "kind": kind.kind, **body}
+
+
+def _lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    rest = b""
+    for piece in pieces:
+        *whole, rest = (rest + piece).split(b"\n")
+        yield from (line for line in whole if line)
+
+
+def _refusal(status: int, said: Json) -> ApiError | AwayError:
+    message = str(said.get("message", ""))
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.TOO_MANY_REQUESTS:
+        return AwayError(f"the API server is in trouble ({status}): {message}", status)
+    return ApiError(status, str(said.get("reason", "")), message)
+
+
+def _said(data: bytes) -> Json:
+    """The API's own Status object, or what else came as its message."""
     try:
-        status = json.loads(data)
-        return str(status.get("reason", "")), str(status.get("message", ""))
-    except (ValueError, AttributeError):
-        return "", data[:500].decode(errors="replace")
+        found = from_json(data)
+    except ValueError:
+        found = None
+    return found if isinstance(found, dict) else {"message": data[:500].decode(errors="replace")}
 
 
 def configuration() -> client.Configuration:

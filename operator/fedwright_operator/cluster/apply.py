@@ -4,8 +4,14 @@ In this order a kill between any two leaves less than was planned, never a statu
 so already costs no call.
 """
 
+import math
+import time
+from collections.abc import Callable
+
+from fedwright_crds.candidate import Candidate
 from fedwright_crds.deployment import Deployment
 from fedwright_crds.meta import Resource
+from fedwright_crds.request import FLStrategyRequest
 from fedwright_operator.cluster.api import Api, ApiError, Json
 from fedwright_operator.cluster.artifacts import ClusterArtifacts
 from fedwright_operator.cluster.cache import Cache
@@ -18,19 +24,33 @@ from fedwright_operator.shell.planning import AnyPlan
 
 INTENT = {Deployment.__name__: ("abort", "retryToken")}
 """Fields of children's specs that are a person's to write."""
+SHOWN = {FLStrategyRequest.__name__: "spent", Candidate.__name__: "spent"}
+"""A field of a status that changes with every work, and by which nothing is decided before another field changes too."""
+SHOWN_SECONDS = 10.0
+"""It may be so old."""
 
 
 class Applier:
     """Writes plans. Raises ApiError with a conflict where what was planned on has changed: it is planned again."""
 
-    def __init__(self, api: Api, cache: Cache, artifacts: ClusterArtifacts) -> None:
+    def __init__(
+        self, api: Api, cache: Cache, artifacts: ClusterArtifacts, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._api, self._cache, self._artifacts, self._lessons = api, cache, artifacts, Lessons(api)
+        self._clock = clock
+        self._written: dict[str, float] = {}
 
-    def apply(self, observed: AnyResource, plan: AnyPlan, root: AnyResource) -> None:
-        for data in plan.artifacts.values():
-            self._artifacts.write(observed.metadata.namespace, data, owner(root))
+    def apply(self, observed: AnyResource, plan: AnyPlan, root: AnyResource, turn_ends: float = math.inf) -> bool:
+        """Whether all of it is true now. Where the turn ends before, by the clock, what was done stays done: it goes on later."""
+        namespace, reference = observed.metadata.namespace, owner(root)
+        for digest, data in plan.artifacts.items():
+            if not self._artifacts.is_owned(namespace, digest, reference):
+                self._artifacts.write(namespace, data, reference)
+                if self._clock() > turn_ends:
+                    return False
         for child in plan.apply:
-            self._child(observed, _known(child))
+            if self._child(observed, _known(child)) and self._clock() > turn_ends:
+                return False
         for gone in plan.delete:
             self._delete(_known(gone))
         if plan.teaches:
@@ -38,6 +58,10 @@ class Applier:
         self._status(plan.resource)
         for event in plan.events:
             tell(self._api, observed, event)
+        return True
+
+    def forget(self, root: str) -> None:
+        self._written.pop(root, None)
 
     def status(self, body: Json, status: Json) -> None:
         """Write a status whole, unless the resource has changed since this body was read."""
@@ -67,11 +91,21 @@ class Applier:
         if body is None:
             return  # it was deleted meanwhile
         wanted = planned.status.to_wire()
-        if body.get("status") != wanted:
+        if body.get("status") != wanted and not self._may_wait(body, wanted):
+            self._written[body["metadata"]["uid"]] = self._clock()
             planned_on = {**body["metadata"], "resourceVersion": planned.metadata.resource_version}
             self.status({**body, "metadata": planned_on}, wanted)
 
-    def _child(self, parent: AnyResource, child: AnyResource) -> None:
+    def _may_wait(self, body: Json, wanted: Json) -> bool:
+        """Whether nothing has changed but what is only shown, and was written not long ago: each write is a new version that
+        others are planned on."""
+        shown = SHOWN.get(body["kind"])
+        if not shown or self._clock() > self._written.get(body["metadata"]["uid"], -math.inf) + SHOWN_SECONDS:
+            return False
+        return _without(body.get("status") or {}, shown) == _without(wanted, shown)
+
+    def _child(self, parent: AnyResource, child: AnyResource) -> bool:
+        """Whether it had to be written."""
         meta = child.metadata
         present = self._cache.named(child.kind, meta.namespace, meta.name)
         owners = [one.uid for one in meta.owner_references]
@@ -79,10 +113,12 @@ class Applier:
             who = f"{child.kind} {meta.name}"
             words = f"{who} exists and belongs to another; delete it or rename this one"
             tell(self._api, parent, Event("NameTaken", words, warning=True))
-            return
+            return True
         wanted = _manifest(child)
-        if present is None or not _holds(present["spec"], wanted["spec"]):
-            self._cache.put(self._api.apply(type_of(child), wanted))
+        if present is not None and _holds(present["spec"], wanted["spec"]):
+            return False
+        self._cache.put(self._api.apply(type_of(child), wanted))
+        return True
 
     def _delete(self, resource: AnyResource) -> None:
         meta = resource.metadata
@@ -106,6 +142,10 @@ def _manifest(child: AnyResource) -> Json:
         },
         "spec": spec,
     }
+
+
+def _without(status: Json, field: str) -> Json:
+    return {key: value for key, value in status.items() if key != field}
 
 
 def _holds(present: Json, wanted: Json) -> bool:

@@ -63,7 +63,7 @@ class ClusterArtifacts:
         Raises ValueError beyond the greatest size, StoreError while the store does not take it.
         """
         digest = digest_of(data)
-        if (namespace, digest, owner["uid"]) not in self._owned:
+        if not self.is_owned(namespace, digest, owner):
             if self._goes_to_the_url(namespace, digest, len(data), output):
                 lies = self._write_stored(namespace, digest, data, owner)
             else:
@@ -71,6 +71,10 @@ class ClusterArtifacts:
             self._note(namespace, digest, lies, owner)
         self._memory.put(digest, data)
         return digest
+
+    def is_owned(self, namespace: str, digest: str, owner: Json) -> bool:
+        """Whether it is known to stay as long as this owner."""
+        return (namespace, digest, owner["uid"]) in self._owned
 
     def check(self, largest: int) -> None:
         """Raises StoreError where an output of that size would have to wait for the store: to be asked before it is fetched."""
@@ -105,7 +109,7 @@ class ClusterArtifacts:
 
     def adopt(self, namespace: str, digest: str, owner: Json) -> None:
         """Let it stay as long as this owner too. Raises KeyError if it is gone."""
-        if (namespace, digest, owner["uid"]) in self._owned:
+        if self.is_owned(namespace, digest, owner):
             return
         lies = self._where(namespace, digest)
         try:

@@ -15,7 +15,7 @@ from pydantic.alias_generators import to_camel
 
 from fedwright_crds.kinds import KINDS
 from fedwright_crds.meta import Metadata
-from fedwright_operator.cluster.api import Json
+from fedwright_operator.cluster.api import JOB, POD, Json
 from fedwright_operator.cluster.labels import ROOT
 from fedwright_operator.shell.kinds import AnyResource
 
@@ -23,6 +23,19 @@ K = TypeVar("K")
 Uid = str
 REMEMBERED = 10_000
 """Of what was deleted, so many are remembered: a late answer about one comes within seconds."""
+_MADE = frozenset({JOB.kind, POD.kind})
+_READ_OF_METADATA = frozenset(
+    {
+        "name",
+        "namespace",
+        "uid",
+        "resourceVersion",
+        "labels",
+        "ownerReferences",
+        "creationTimestamp",
+        "deletionTimestamp",
+    }
+)
 _METADATA = frozenset(to_camel(name) for name in Metadata.model_fields)
 
 
@@ -51,8 +64,9 @@ class Cache:
             known = max(self._gone.get(uid, 0), _version(present) if present else 0)
             if _version(body) <= known:
                 return False
-            body["metadata"].pop("managedFields", None)  # larger than the rest, and read by nobody
-            self._bodies[uid] = body  # first, so that whoever looks finds the old one or the new one, and never none
+            self._bodies[uid] = slim(
+                body
+            )  # first, so that whoever looks finds the old one or the new one, and never none
             self._names[_name(body)] = uid
             self._groups[root_of(body)].add(uid)
             self._places[_place(body)].add(uid)
@@ -60,9 +74,9 @@ class Cache:
                 _discard(self._groups, root_of(present), uid)
             return True
 
-    def drop(self, body: Json, *, for_good: bool = True) -> None:
-        """It was deleted, so a late answer about it is ignored. If not for good, it may be watched again as a newer version:
-        a label that is taken away looks like a deletion."""
+    def drop(self, body: Json, *, for_good: bool = True) -> bool:
+        """It was deleted, or nothing more of it is wanted, so a late answer about it is ignored; whether it was there. If not for
+        good, it may be watched again as a newer version: a label that is taken away looks like a deletion."""
         uid = body["metadata"]["uid"]
         with self._lock:
             self._gone[uid] = max(self._gone.pop(uid, 0), math.inf if for_good else _version(body))
@@ -71,6 +85,11 @@ class Cache:
             self._parsed.pop(uid, None)
             if present := self._bodies.pop(uid, None):
                 self._unlist(present)
+            return present is not None
+
+    def is_dropped(self, uid: Uid) -> bool:
+        """Whether it was dropped for good."""
+        return self._gone.get(uid) == math.inf
 
     def sweep(self, known: Container[Uid], present: Container[Uid]) -> list[Json]:
         """Drop those of the known that are not present any more; what was dropped."""
@@ -143,6 +162,17 @@ def parse(body: Json) -> AnyResource | str:
     except ValidationError as problem:
         first = problem.errors()[0]
         return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+
+
+def slim(body: Json) -> Json:
+    """As much as is read of it: of what the cluster made from our own words, what those words became."""
+    if body["kind"] not in _MADE:
+        body["metadata"].pop("managedFields", None)  # larger than the rest, and read by nobody
+        return body
+    metadata = {key: value for key, value in body["metadata"].items() if key in _READ_OF_METADATA}
+    return {key: value for key, value in body.items() if key in {"apiVersion", "kind", "status"}} | {
+        "metadata": metadata
+    }
 
 
 def root_of(body: Json) -> Uid:

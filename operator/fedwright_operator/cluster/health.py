@@ -1,7 +1,7 @@
 """Liveness that tells the truth: the watches bring what was written, passes end, and the process answers.
 
-The leader writes a pulse and watches it like everything else, so a pulse that does not come back through the watch shows
-that watches stand still.
+The leader writes a pulse and watches it like everything else, so a pulse that does not come back through a watch shows
+that it stands still.
 """
 
 import json
@@ -10,8 +10,10 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
-LONGEST_SILENCE_SECONDS = 90.0
-"""Between two pulses that come through the watch. Kopf itself reconnects a silent watch after 70 s."""
+WATCHES = KOPF, OWN = "kopf", "own"
+"""Those of our kinds, and those of the cluster's own."""
+LONGEST_SILENCE_SECONDS = 150.0
+"""Between two pulses that come through a watch. A silent one is made anew after 100 s."""
 LONGEST_PASS_SECONDS = 180.0
 
 
@@ -20,24 +22,25 @@ class Health:
 
     def __init__(self, slowest_pass: Callable[[], float] = lambda: 0.0, clock: Callable[[], float] = time.monotonic):
         self.slowest_pass, self._clock = slowest_pass, clock
-        self._beat: float | None = None
+        self._beats: dict[str, float] = {}
         self._holder = ""
         self.ready = False
 
     def lead(self, holder: str) -> None:
         """From now on watches must bring what this one writes."""
-        self._beat, self._holder = self._clock(), holder
+        self._beats, self._holder = dict.fromkeys(WATCHES, self._clock()), holder
 
-    def beat(self, by: str) -> None:
-        """A pulse came back through the watch. Whoever else writes one says nothing of this process."""
-        if self._beat is not None and by == self._holder:
-            self._beat = self._clock()
+    def beat(self, watch: str, by: str) -> None:
+        """A pulse came back through this watch. Whoever else writes one says nothing of this process."""
+        if self._beats and by == self._holder:
+            self._beats[watch] = self._clock()
 
     def complaints(self) -> list[str]:
         """Why this process should be started anew; none if it lives."""
         found = []
-        if self._beat is not None and (silent := self._clock() - self._beat) > LONGEST_SILENCE_SECONDS:
-            found.append(f"the watches have brought nothing for {silent:.0f} s")
+        for watch, at in self._beats.items():
+            if (silent := self._clock() - at) > LONGEST_SILENCE_SECONDS:
+                found.append(f"the watch ({watch}) has brought nothing for {silent:.0f} s")
         if (slow := self.slowest_pass()) > LONGEST_PASS_SECONDS:
             found.append(f"a pass has waited or run for {slow:.0f} s")
         return found

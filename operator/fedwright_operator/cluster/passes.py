@@ -142,19 +142,22 @@ class Passes:
                 break
             made = group.plans.make(view, one)
             if made is not None:
+                done = False
                 try:
-                    self._make_true(root, one, made)
-                except Exception:
-                    group.plans.keep(group.uids - {one.metadata.uid})  # what could not be made true is planned anew
-                    raise
+                    done = self._make_true(root, one, made, turn_ends)
+                finally:
+                    if not done:
+                        group.plans.keep(group.uids - {one.metadata.uid})  # what is not true yet is planned anew
                 changed |= made.changed
         return changed
 
-    def _make_true(self, root: AnyResource, one: AnyResource, made: Made) -> None:
-        self._applier.apply(one, made.plan, root)
+    def _make_true(self, root: AnyResource, one: AnyResource, made: Made, turn_ends: float) -> bool:
+        if not self._applier.apply(one, made.plan, root, turn_ends):
+            return False
         self._adopt(root, made.looked_up)
         if made.plan.release:
             self._releases.ensure(_fleet(root, made.plan.release))
+        return True
 
     def _wanted(self, uid: str) -> tuple[list[Work], int]:
         """All that the plans of a root want, most urgent first, and how many may run at one time."""
@@ -225,6 +228,7 @@ class Passes:
 
     def _forget(self, uid: str) -> None:
         self._groups.pop(uid, None)
+        self._applier.forget(uid)
         self._artifacts.forget(uid)
         self._works.forget(uid)
         self._progress.forget(uid)

@@ -103,5 +103,5 @@ def _running_step(pod: Json) -> str:
     labels = metadata.get("labels", {})
     if WORK not in labels or labels.get(names.NETWORK) != Network.FEDERATION or metadata.get("deletionTimestamp"):
         return ""
-    steps = [one["name"] for one in pod["spec"].get("initContainers", ())]
+    steps = [one["name"] for one in pod.get("status", {}).get("initContainerStatuses") or ()]
     return next((one.name for one in Pod.of(pod, steps).containers if one.running is not None), "")

@@ -43,6 +43,7 @@ class Queues:
         self._loop = asyncio.get_running_loop()
         self._entries: dict[str, _Entry] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._open = asyncio.Event()
 
     def ask(self, root: str) -> None:
         """A pass over this root soon."""
@@ -57,6 +58,10 @@ class Queues:
         """Seconds that the longest waiting or running pass has taken until now."""
         marks = [mark for entry in list(self._entries.values()) for mark in (entry.asked, entry.began) if mark]
         return time.monotonic() - min(marks) if marks else 0.0
+
+    def open(self) -> None:
+        """Begin; until then whoever asks is only noted."""
+        self._open.set()
 
     async def close(self) -> None:
         """No more passes; those that run end first."""
@@ -77,6 +82,7 @@ class Queues:
         entry.wake.set()
 
     async def _serve(self, root: str, entry: _Entry) -> None:
+        await self._open.wait()
         while True:
             pause = await self._once(root, entry)
             if pause is None and entry.asked is None:
@@ -91,13 +97,10 @@ class Queues:
 
     async def _once(self, root: str, entry: _Entry) -> float | None:
         """One pass; how long to wait for the next unless someone asks."""
-        entry.wake.clear()
-        began = entry.began = time.monotonic()
-        waited = began - (entry.asked or began)
-        entry.asked = None
+        asked = entry.asked
         outcome, pause = "done", None
         try:
-            pause = await self._loop.run_in_executor(self._pool, self._run, root)
+            pause = await self._loop.run_in_executor(self._pool, self._pass, root, entry)
             entry.failures = 0
         except (AwayError, NotLeaderError) as problem:
             outcome, pause = "away", self._after_failure(entry)
@@ -105,10 +108,15 @@ class Queues:
         except Exception:
             outcome, pause = "error", self._after_failure(entry)
             log.exception("pass over %s", root)
-        finally:
-            entry.began = None
-        self._measure(outcome, waited, time.monotonic() - began)
+        began, entry.began = entry.began or time.monotonic(), None
+        self._measure(outcome, began - (asked or began), time.monotonic() - began)
         return pause
+
+    def _pass(self, root: str, entry: _Entry) -> float | None:
+        """In a thread. What was asked for while all threads were at work is answered by this pass."""
+        entry.wake.clear()
+        entry.asked, entry.began = None, time.monotonic()
+        return self._run(root)
 
     def _after_failure(self, entry: _Entry) -> float:
         entry.failures += 1

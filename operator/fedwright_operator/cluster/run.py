@@ -9,13 +9,17 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import product
 from pathlib import Path
+from typing import Any
 
 import kopf
 import prometheus_client
 
-from fedwright_operator.cluster import collection, handlers, health, sweeps
+from fedwright_operator.cluster import collection, handlers, health, sweeps, watches
 from fedwright_operator.cluster.api import CONFIG_MAP, LEASE, Api, ApiError, AwayError, configuration
 from fedwright_operator.cluster.artifacts import ClusterArtifacts
 from fedwright_operator.cluster.cache import Cache
@@ -23,11 +27,13 @@ from fedwright_operator.cluster.config import OperatorConfig
 from fedwright_operator.cluster.costs import Bills
 from fedwright_operator.cluster.federation_values import Images
 from fedwright_operator.cluster.helm import Helm
+from fedwright_operator.cluster.intake import Intake
 from fedwright_operator.cluster.labels import PULSE, managed
 from fedwright_operator.cluster.lease import CALL_SECONDS, Leadership, NotLeaderError, Seat
 from fedwright_operator.cluster.lessons import Lessons
 from fedwright_operator.cluster.metrics import Metrics
 from fedwright_operator.cluster.models import planners, secrets_for
+from fedwright_operator.cluster.ours import OURS
 from fedwright_operator.cluster.passes import Passes
 from fedwright_operator.cluster.queues import Queues
 from fedwright_operator.cluster.releases import Releases
@@ -37,6 +43,7 @@ from fedwright_operator.cluster.works import Works
 from fedwright_operator.shell.clock import now, stamp
 
 PULSE_SECONDS = 20.0
+RETRY_SECONDS = 1.0
 SWITCH_SECONDS = 0.0005
 """How long a thread that computes keeps those waiting that have an answer of the API to read; the interpreter's own is ten times
 that, and each call waits several times."""
@@ -107,15 +114,16 @@ async def _lead(config: OperatorConfig, seat: Seat, parts: Parts, stopping: thre
     parts.health.slowest_pass = queues.slowest
     parts.metrics.depth = lambda: queues.depth
     parts.health.lead(seat.holder)
-    registry, settings = kopf.OperatorRegistry(), kopf.OperatorSettings()
-    handlers.watch(registry, parts.cache, queues.ask, parts.health.beat)
-    handlers.settings_for(settings)
     namespaces = {*config.namespaces, seat.namespace} if config.namespaces else set()
     scopes = sorted(namespaces) or [EVERYWHERE]
-    chores = [_pulse(parts.api, seat), sweeps.every(sweeps.SECONDS, parts.api, parts.cache, scopes, queues.ask)]
-    if parts.store:
-        chores.append(collection.every(_collector(parts.api, parts.store, seat), scopes))
-    tasks = [asyncio.create_task(one) for one in chores]
+    kopfs, own = (Intake(parts.cache, queues.ask, partial(parts.health.beat, watch)) for watch in health.WATCHES)
+    started = watches.start(parts.api, scopes, own)
+    await asyncio.to_thread(_take_stock, parts.api, kopfs, scopes, started, stopping)
+    queues.open()
+    tasks = [asyncio.create_task(one) for one in _chores(parts, seat, kopfs, scopes)]
+    registry, settings = kopf.OperatorRegistry(), kopf.OperatorSettings()
+    handlers.watch(registry, kopfs)
+    handlers.settings_for(settings)
     try:
         await kopf.operator(
             registry=registry,
@@ -128,9 +136,35 @@ async def _lead(config: OperatorConfig, seat: Seat, parts: Parts, stopping: thre
         )
     finally:
         stopping.set()  # kopf heeds signals itself, and waits for this flag in a thread that has to end
+        for watch in started:
+            watch.stop()
         for task in tasks:
             task.cancel()
         await queues.close()
+
+
+def _chores(parts: Parts, seat: Seat, intake: Intake, scopes: Sequence[str]) -> list[Coroutine[Any, Any, None]]:
+    """What is done from time to time."""
+    found = [_pulse(parts.api, seat), sweeps.every(sweeps.SECONDS, parts.api, intake, scopes)]
+    if parts.store:
+        found.append(collection.every(_collector(parts.api, parts.store, seat), scopes))
+    return found
+
+
+def _take_stock(
+    api: Api, intake: Intake, scopes: Sequence[str], started: Sequence[watches.Watch], stopping: threading.Event
+) -> None:
+    """Until all that there is is in the cache: no pass sees half of a cluster."""
+    left = list(product(OURS.values(), scopes))
+    while left and not stopping.is_set():
+        try:
+            watches.take_stock(api, *left[-1], intake)
+            left.pop()
+        except (ApiError, AwayError) as problem:
+            log.warning("not listed: %s", problem)
+            stopping.wait(RETRY_SECONDS)
+    while not stopping.is_set() and not all(one.listed(RETRY_SECONDS) for one in started):
+        log.info("waiting for what there is to be listed")
 
 
 def _collector(api: Api, store: Store, seat: Seat) -> collection.Collector:

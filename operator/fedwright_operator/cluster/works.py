@@ -1,16 +1,17 @@
 """Works as Jobs: starts what is wanted as far as slots go, stops what is not, and brings home what has ended.
 
-A result is kept before its Job is deleted, so a kill between the two finds the result and deletes the Job. Jobs have the
-WorkId in their name, so none is ever made twice at one time. Two roots may want the same work: what is done about one work is
-done by one pass at a time, after another look at what is so.
+Jobs have the WorkId in their name, so none is ever made twice at one time. A finished one stays for people to look at, for as
+long as its own time to live says or its root is there; once its result is kept nothing here looks at it again. Two roots may
+want the same work: what is done about one work is done by one pass at a time, after another look at what is so.
 """
 
 import logging
 import math
 import re
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import islice
 from threading import Lock
 
@@ -46,8 +47,8 @@ from fedwright_operator.shell.kinds import AnyResource
 SOON_SECONDS = 0.0
 LOOK_SECONDS = 10.0
 """Watches tell of every change; time alone ends some waits."""
-QUIET_SECONDS = 5.0
-"""A work that has not begun after this is asked about in the Events, which are not watched."""
+QUIET_SECONDS = 15.0
+"""A work that has not begun after this is asked about in the Events, which are not watched, and so long again after each time."""
 _LOCKS = 64
 _WORK_ID = re.compile(r"[0-9a-f]{40}", re.ASCII)
 
@@ -75,6 +76,7 @@ class Works:
         self._told, self._secrets = told, secrets
         self._fenced: set[str] = set()
         self._waiting: dict[str, dict[str, Waits]] = {}
+        self._told_of: defaultdict[str, dict[str, tuple[datetime, list[Json]]]] = defaultdict(dict)
         self._locks = tuple(Lock() for _ in range(_LOCKS))
 
     def drive(self, root: AnyResource, wanted: Sequence[Work], slots: int, turn_ends: float = math.inf) -> float:
@@ -83,7 +85,9 @@ class Works:
         before, self._waiting[uid] = self._waiting.get(uid, {}), {}
         for job in self._cache.group(uid, JOB.kind):
             work_id = _work_of(job)
-            if work_id and work_id not in ids:
+            if work_id and self._is_kept(root, work_id):
+                self._leave(job)
+            elif work_id and work_id not in ids:
                 with self._alone(work_id):
                     self._remove(job)
         open_ = [work for work in wanted if not self._has_result(root, work)]
@@ -104,6 +108,7 @@ class Works:
 
     def forget(self, root: str) -> None:
         self._waiting.pop(root, None)
+        self._told_of.pop(root, None)
         self._fenced.discard(root)
 
     def _alone(self, work_id: str) -> Lock:
@@ -150,8 +155,16 @@ class Works:
         try:
             self._cache.put(self._api.create(JOB, made.job))
         except ApiError as problem:
-            if not problem.conflict:  # it is there: the watch tells of it, or soon of its end
+            if not problem.conflict:
                 raise
+            self._make_way(root, made.job)
+
+    def _make_way(self, root: AnyResource, job: Json) -> None:
+        """There is one of this name. The watch tells of it, unless it was left because its result was kept: then somebody has
+        deleted the result, and the work is done anew."""
+        found = self._api.find(JOB, root.metadata.namespace, job["metadata"]["name"])
+        if found and self._cache.is_dropped(found["metadata"]["uid"]):
+            self._api.delete(JOB, root.metadata.namespace, found["metadata"]["name"], found["metadata"]["uid"])
 
     def _manifests(self, root: AnyResource, work: Work) -> jobs.Manifests:
         namespace, reference = root.metadata.namespace, owner(root)
@@ -185,7 +198,7 @@ class Works:
                 if result is None:
                     return False
                 self._keep(root, work, result)
-                self._remove(job)
+                self._leave(job)
                 return True
             if isinstance(sighting, Waiting):
                 if sighting.over:
@@ -198,13 +211,20 @@ class Works:
         instant = now()
         sighting = sightings.seen(work, job, bodies, (), instant, self._settings.patience_seconds)
         if isinstance(sighting, Waiting) and _age(job, instant) > QUIET_SECONDS:
-            events = [event for one in (job, *bodies) for event in self._events(one)]
+            events = self._events(job, bodies, instant)
             return sightings.seen(work, job, bodies, events, instant, self._settings.patience_seconds)
         return sighting
 
-    def _events(self, about: Json) -> list[Json]:
-        metadata = about["metadata"]
-        return self._api.list(EVENT, metadata["namespace"], fields=f"involvedObject.uid={metadata['uid']}")
+    def _events(self, job: Json, pods: Sequence[Json], instant: datetime) -> list[Json]:
+        """Of a Job and its pods, as they were not long ago."""
+        metadata, told_of = job["metadata"], self._told_of[root_of(job)]
+        at, known = told_of.get(metadata["uid"], (datetime.min.replace(tzinfo=UTC), []))
+        if (instant - at).total_seconds() > QUIET_SECONDS:
+            about = [one["metadata"]["uid"] for one in (job, *pods)]
+            asked = (self._api.list(EVENT, metadata["namespace"], fields=f"involvedObject.uid={uid}") for uid in about)
+            known = [event for found in asked for event in found]
+            told_of[metadata["uid"]] = instant, known
+        return known
 
     def _brought_home(
         self, root: AnyResource, work: Work, sighting: Finished, bodies: Sequence[Json]
@@ -215,8 +235,10 @@ class Works:
         namespace = root.metadata.namespace
         try:
             self._artifacts.check(deliveries.largest(sighting.delivered, work))
-            said = self._api.log(namespace, bodies[-1]["metadata"]["name"], names.DELIVER, deliveries.LOG_BYTES + 1)
-            outputs = deliveries.read(said, sighting.delivered, work)
+            outputs = deliveries.told(sighting.delivered, work)
+            if outputs is None:
+                said = self._api.log(namespace, bodies[-1]["metadata"]["name"], names.DELIVER, deliveries.LOG_BYTES + 1)
+                outputs = deliveries.read(said, sighting.delivered, work)
         except (deliveries.DeliveryError, ApiError) as problem:
             return sightings.undelivered(sighting.result, str(problem))
         except StoreError as problem:
@@ -258,18 +280,32 @@ class Works:
             )
 
     def _remove(self, job: Json) -> None:
-        """With its pods and what was told them. All are of one name."""
+        """With its pods. What they were told stays as long as its owners: another Job may be made of it."""
         metadata = job["metadata"]
-        namespace, name = metadata["namespace"], metadata["name"]
-        if metadata["labels"].get(names.NETWORK) == Network.MODEL:
-            self._api.delete(SECRET, namespace, name)
-        self._api.delete(CONFIG_MAP, namespace, name)
-        self._api.delete(JOB, namespace, name, metadata["uid"])
+        self._revoke(job)
+        self._api.delete(JOB, metadata["namespace"], metadata["name"], metadata["uid"])
         self._cache.drop(job)
+        self._told_of[root_of(job)].pop(metadata["uid"], None)
+
+    def _leave(self, job: Json) -> None:
+        """It has done its part. What it and its pods are like from now on is news to nobody."""
+        self._revoke(job)
+        for one in (*self._pods(job), job):
+            self._cache.drop(one)
+        self._told_of[root_of(job)].pop(job["metadata"]["uid"], None)
+
+    def _revoke(self, job: Json) -> None:
+        """A mind that has ended needs no model any more. Its Secret has its name."""
+        metadata = job["metadata"]
+        if metadata["labels"].get(names.NETWORK) == Network.MODEL:
+            self._api.delete(SECRET, metadata["namespace"], metadata["name"])
 
     # -- looking ----------------------------------------------------------------------------------
     def _has_result(self, root: AnyResource, work: Work) -> bool:
-        return self._cache.named(CONFIG_MAP.kind, root.metadata.namespace, results.name_of(work.id)) is not None
+        return self._is_kept(root, work.id)
+
+    def _is_kept(self, root: AnyResource, work_id: str) -> bool:
+        return self._cache.named(CONFIG_MAP.kind, root.metadata.namespace, results.name_of(work_id)) is not None
 
     def _job(self, root: AnyResource, work: Work) -> Json | None:
         return self._cache.named(JOB.kind, root.metadata.namespace, names.object_name(work.id))

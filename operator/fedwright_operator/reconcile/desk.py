@@ -63,7 +63,7 @@ class Desk:
         """
         attempt, last = 0, None
         while attempt < PLATFORM_ATTEMPTS * (1 + self.retries):
-            tried = work.model_copy(update={"attempt": attempt})
+            tried = work if attempt == work.attempt else work.model_copy(update={"attempt": attempt})
             last = self.results.get(tried.id)
             if last is None:
                 self.works.append(tried)

@@ -178,6 +178,24 @@ def test_what_static_checks_refuse_is_mended_before_any_box_runs(order: CodeInpu
     assert "ForbiddenImport" in model.last_words
 
 
+def test_of_a_draft_with_one_wrong_module_that_one_alone_is_written_again(order: CodeInput) -> None:
+    client = "import os\n"
+    mended = "HALF = 0.5\n"
+    model = ScriptedModel([f"{FILES}\n```python client.py\n{client}```", f"```python client.py\n{mended}```"])
+    output = code(order, model)
+    assert output.code is not None
+    assert output.code.files == {"strategy.py": STRATEGY, "test_strategy.py": TESTS, "client.py": mended}
+    assert "client.py alone" in model.last_words
+
+
+def test_a_module_that_is_wrong_twice_is_asked_for_with_all_others(order: CodeInput) -> None:
+    wrong = "```python client.py\nimport os\n```"
+    model = ScriptedModel([f"{FILES}\n{wrong}", wrong, FILES])
+    output = code(order, model)
+    assert output.code is not None and "client.py" not in output.code.files
+    assert "Answer again, whole." in model.last_words
+
+
 def test_a_coder_that_writes_nothing_says_so(order: CodeInput) -> None:
     output = code(order, ScriptedModel(["Here is my idea, in words."]))
     assert output.code is None and "No file found" in output.cannot

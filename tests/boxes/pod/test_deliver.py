@@ -1,8 +1,10 @@
 """The last container, and the messages that a pod leaves: whatever stands in the folders, they are read and fit."""
 
+import base64
 import io
 import json
 import os
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,6 +31,10 @@ OUTPUTS = (
     Output(name="score.json", max_bytes=100_000),
     Output(name="report.html", max_bytes=7 * MIB, required=False),
 )
+
+
+def unpacked(output: DeliveredOutput) -> bytes:
+    return zlib.decompress(base64.b64decode(output.content or ""))
 
 
 class LastContainer:
@@ -61,8 +67,25 @@ def test_what_is_delivered_is_read_back_as_it_was(tmp_path: Path, size: int) -> 
     (last.folder / "score.json").write_bytes(content)
     code, printed, note = last.deliver()
     assert (code, read_delivery(printed)) == (0, {"score.json": content})
-    assert note.outputs == {"score.json": DeliveredOutput(digest=digest_of(content), bytes=size)}
+    (noted,) = note.outputs.values()
+    assert (noted.digest, noted.bytes) == (digest_of(content), size)
+    assert (noted.content is not None) == (size <= 1), "what is small is in the message too"
     assert max(map(len, printed.splitlines())) <= LINE_LETTERS
+
+
+def test_outputs_that_shrink_to_the_message_are_told_in_it_all_or_none(tmp_path: Path) -> None:
+    last = LastContainer(
+        tmp_path, outputs=(Output(name="score.json", max_bytes=MIB), Output(name="more", max_bytes=MIB))
+    )
+    contents = {"score.json": b'{"value": 0.5}' * 500, "more": b"few"}
+    for name, content in contents.items():
+        (last.folder / name).write_bytes(content)
+    _, printed, note = last.deliver()
+    assert read_delivery(printed) == contents
+    assert {name: unpacked(one) for name, one in note.outputs.items()} == contents
+    (last.folder / "score.json").write_bytes(os.urandom(5000))
+    _, _, note = last.deliver()
+    assert {one.content for one in note.outputs.values()} == {None}
 
 
 def test_a_work_without_outputs_delivers_none(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import small_plans
 from api_in_memory import ApiInMemory
 from operator_core import Core, answer, compute, drive, open_works, wish
 
-from fedwright_operator.cluster.api import CONFIG_MAP, EVENT, JOB, AwayError, Json
+from fedwright_operator.cluster.api import CONFIG_MAP, EVENT, AwayError, Json
 from fedwright_operator.cluster.artifacts import CHUNK_BYTES, is_record
 from fedwright_operator.cluster.config import ArtifactSettings
 from fedwright_operator.cluster.stored import Store
@@ -80,7 +80,6 @@ def test_large_outputs_lead_to_the_same_answer_and_are_mounted_by_what_follows(a
     assert answer(api) == EXPECTED
     assert len(records(api)) == len(list(store.names())) > 3
     assert set(api.started.values()) == {1}
-    assert not api.list(JOB, "default")
 
 
 def test_another_life_goes_on_with_what_lies_there(api: ApiInMemory, store: Store) -> None:

@@ -3,7 +3,10 @@
 import base64
 import json
 import re
+import tracemalloc
+import zlib
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -13,7 +16,9 @@ from some_works import a_judging
 from fedwright_boxes.pod.contract import DELIVERED_BYTES, LINE_LETTERS
 from fedwright_crds.base import digest_of
 from fedwright_crds.work import Output, Work
-from fedwright_operator.cluster.deliveries import LOG_BYTES, DeliveryError, read
+from fedwright_operator.cluster.deliveries import LOG_BYTES, DeliveryError, read, told
+
+Json = dict[str, Any]
 
 
 def work_with(*outputs: Output) -> Work:
@@ -45,6 +50,13 @@ def note_of(outputs: Mapping[str, bytes]) -> str:
     return json.dumps({"outputs": named})
 
 
+def whole_note(outputs: Mapping[str, bytes]) -> Json:
+    note: Json = json.loads(note_of(outputs))
+    for name, content in outputs.items():
+        note["outputs"][name]["content"] = base64.b64encode(zlib.compress(content)).decode()
+    return note
+
+
 def lawful(found: Mapping[str, bytes], work: Work = WORK) -> bool:
     most = {one.name: one.max_bytes for one in work.outputs}
     return all(name in most and len(content) <= most[name] for name, content in found.items())
@@ -54,11 +66,45 @@ SCORE = {"score.json": b'{"ok": true}'}
 GOOD = st.fixed_dictionaries(
     {"score.json": st.binary(max_size=100)}, optional={"more": st.binary(max_size=20_000), "e": st.binary(max_size=1)}
 )
+SMALL = st.fixed_dictionaries(
+    {"score.json": st.binary(max_size=100)}, optional={"more": st.binary(max_size=1000), "e": st.binary(max_size=1)}
+)
 
 
 @given(GOOD)
 def test_what_was_delivered_is_what_is_read(outputs: dict[str, bytes]) -> None:
     assert read(log_of(outputs), note_of(outputs), WORK) == outputs
+
+
+@given(SMALL)
+def test_what_the_message_itself_holds_is_read_without_the_log(outputs: dict[str, bytes]) -> None:
+    whole = json.dumps(whole_note(outputs))
+    assert told(whole, WORK) == outputs
+    assert read(log_of(outputs), whole, WORK) == outputs
+    assert told(note_of(outputs), WORK) is None
+
+
+@given(SMALL, st.dictionaries(st.sampled_from(["score.json", "more", "e"]), st.binary(max_size=60)))
+def test_whatever_else_the_message_holds_is_refused(outputs: dict[str, bytes], packed: dict[str, bytes]) -> None:
+    note = whole_note(outputs)
+    for name, content in packed.items():
+        if name in note["outputs"]:
+            note["outputs"][name]["content"] = base64.b64encode(content).decode()
+    try:
+        assert told(json.dumps(note), WORK) == outputs
+    except DeliveryError as error:
+        assert str(error).isascii()
+
+
+def test_a_message_that_would_grow_to_more_than_it_says_is_not_unpacked() -> None:
+    bomb = zlib.compress(bytes(50_000_000), 9)
+    said = {"digest": digest_of(b""), "bytes": 20, "content": base64.b64encode(bomb[:3000]).decode()}
+    tracemalloc.start()
+    with pytest.raises(DeliveryError, match="other bytes"):
+        told(json.dumps({"outputs": {"score.json": said}}), WORK)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 1_000_000
 
 
 @given(st.binary(max_size=400), st.text(max_size=200))

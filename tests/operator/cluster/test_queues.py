@@ -19,6 +19,7 @@ def play(run: Callable[[str], float | None], story: Story, threads: int = 4) -> 
 
     async def body() -> None:
         queues = Queues(run, threads, lambda outcome, *_: outcomes.append(outcome))
+        queues.open()
         await story(queues)
         await queues.close()
 

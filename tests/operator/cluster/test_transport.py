@@ -11,17 +11,15 @@ from kubernetes import client
 from fedwright_operator.cluster import handlers, lease
 from fedwright_operator.cluster.api import CONFIG_MAP, JOB, Api, ApiError, AwayError, Json
 from fedwright_operator.cluster.cache import Cache
-from fedwright_operator.cluster.health import LONGEST_SILENCE_SECONDS, Health
+from fedwright_operator.cluster.health import KOPF, LONGEST_SILENCE_SECONDS, OWN, Health
+from fedwright_operator.cluster.intake import Intake
 from fedwright_operator.cluster.labels import PULSE, managed
 from fedwright_operator.cluster.lease import NotLeaderError
 
 
 class Answer:
     def __init__(self, status: int, body: Json) -> None:
-        self.status, self._body = status, body
-
-    def read(self) -> bytes:
-        return json.dumps(self._body).encode()
+        self.status, self.data = status, json.dumps(body).encode()
 
 
 class Server:
@@ -31,7 +29,7 @@ class Server:
         self.asked: list[str] = []
         self._answers = list(answers)
         transport: Any = api._client
-        transport.rest_client.request = self._request
+        transport.rest_client.pool_manager.request = self._request
 
     def _request(self, verb: str, url: str, **_: Any) -> Answer:
         self.asked.append(f"{verb} {url}")
@@ -107,15 +105,17 @@ def test_an_api_in_trouble_is_asked_again_later(status: int) -> None:
     assert caught.value.status == status
 
 
-def test_only_the_pulse_of_this_process_shows_that_its_watches_live() -> None:
+def test_only_the_pulse_of_this_process_shows_that_its_watches_live_each_for_itself() -> None:
     time = [0.0]
     health = Health(clock=lambda: time[0])
-    health.beat("me")
+    health.beat(KOPF, "me")
     health.lead("me")
     time[0] = LONGEST_SILENCE_SECONDS + 1
-    health.beat("another")
-    assert health.complaints()
-    health.beat("me")
+    health.beat(KOPF, "another")
+    assert len(health.complaints()) == 2
+    health.beat(KOPF, "me")
+    assert [OWN in one for one in health.complaints()] == [True]
+    health.beat(OWN, "me")
     assert not health.complaints()
 
 
@@ -123,7 +123,7 @@ def test_a_request_that_is_labelled_as_a_pulse_is_still_a_request_and_a_deletion
     registry, cache = kopf.OperatorRegistry(), Cache()
     asked: list[str] = []
     beats: list[str] = []
-    handlers.watch(registry, cache, asked.append, beats.append)
+    handlers.watch(registry, Intake(cache, asked.append, beats.append))
     body = {"metadata": _metadata("u", 1)}
     _tell(registry, "watch-flstrategyrequests", "ADDED", body)
     assert cache.body("u") is not None
