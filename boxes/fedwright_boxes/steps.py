@@ -91,7 +91,7 @@ def result_of(
     return WorkResult(
         id=work.id,
         kind=work.kind,
-        outcome=last.outcome(verdicts[-1].reason),
+        outcome=last.outcome(verdicts[-1]),
         message=message[:4096],
         verdicts=tuple(verdicts),
         outputs=outputs,

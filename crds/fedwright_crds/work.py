@@ -16,6 +16,8 @@ from typing_extensions import override
 from fedwright_crds.base import Digest, Line, Strict, Text, Word, canonical, digest_of
 
 MIB = 1024 * 1024
+AWAY = 75
+"""Exit code of a mind's program where what it needs is not there for now: EX_TEMPFAIL of sysexits.h."""
 
 
 class BoxKind(StrEnum):
@@ -80,14 +82,18 @@ class Step(Strict):
     federation: Line = ""
     """Platform box only: the Federation that the step may talk to."""
 
-    def outcome(self, reason: "Reason") -> "Outcome":
+    def outcome(self, verdict: "Verdict") -> "Outcome":
         """Whose fault it is that this step ended so: its own, or ours.
 
         Trusted programs are ours. Judges pass a limit where the machine is slow or full; what they crash on is somebody's data
-        or output, and would be again. Of a platform box only the deadline bounds the work itself.
+        or output, and would be again. Of a platform box only the deadline bounds the work itself. A mind says itself that the
+        gateway to its model was away; in boxes with generated code an exit code says nothing.
         """
+        reason = verdict.reason
         if reason is Reason.COMPLETED:
             return Outcome.SUCCEEDED
+        if self.box is BoxKind.MIND and reason is Reason.CRASHED and verdict.exit_code == AWAY:
+            return Outcome.PLATFORM_ERROR
         return Outcome.PLATFORM_ERROR if reason in _OURS | _OURS_IN.get(self.box, frozenset()) else Outcome.FAILED
 
 

@@ -2,11 +2,13 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from helm import DEVCLUSTER
 from kubectl import Kubectl
 
 SYSTEM = "fedwright-system"
@@ -51,3 +53,17 @@ def _restricted(programs: str) -> Iterator[Kubectl]:
         yield kubectl
     finally:
         kubectl.stop_using()
+
+
+@pytest.fixture
+def devcluster() -> Callable[..., None]:
+    """What is below the cluster, where devcluster started it on this machine."""
+    program = DEVCLUSTER / "devcluster"
+    if not program.exists():
+        pytest.skip("this cluster's nodes are not this machine's to stop")
+
+    def run(*words: str) -> None:
+        done = subprocess.run([program, *words], capture_output=True, text=True, timeout=180)
+        assert done.returncode == 0, done.stderr
+
+    return run

@@ -6,7 +6,6 @@ Some of it is done to the machine below the cluster, so those tests run where de
 import json
 import os
 import signal
-import subprocess
 import threading
 import time
 from collections import Counter
@@ -19,7 +18,6 @@ import pytest
 import yaml
 from cluster_operator import upgrade
 from cluster_requests import apply, counted, ended, held_up, manifest, request, results, until
-from helm import DEVCLUSTER
 from kubectl import Kubectl
 from whole_requests import run
 
@@ -44,19 +42,6 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Json:
     found = json.loads((resources / "flstrategyrequests" / "default" / "tiny.json").read_text())
     candidates = [json.loads(one.read_text()) for one in (resources / "candidates").glob("*/*.json")]
     return outcome(found, candidates)
-
-
-@pytest.fixture
-def devcluster() -> Callable[..., None]:
-    program = DEVCLUSTER / "devcluster"
-    if not program.exists():
-        pytest.skip("this cluster's nodes are not this machine's to stop")
-
-    def run(*words: str) -> None:
-        done = subprocess.run([program, *words], capture_output=True, text=True, timeout=180)
-        assert done.returncode == 0, done.stderr
-
-    return run
 
 
 def outcome(found: Json, candidates: list[Json]) -> Json:

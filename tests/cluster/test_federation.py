@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -190,6 +190,23 @@ def test_a_node_whose_apps_are_lost_starts_anew_with_them(cluster: ClusterFleet,
     status = cluster.kubectl.get("pod", f"{WARD}-0")["status"]["containerStatuses"]
     assert {one["name"]: one["restartCount"] for one in status} == {"supernode": 0, "superexec": 1}
     assert cluster.kubectl("logs", f"{WARD}-0", "-c", "supernode").count("SuperNode ID") == 2
+
+
+@pytest.mark.long
+def test_a_machine_that_goes_down_under_a_run_and_comes_back_changes_nothing(
+    cluster: ClusterFleet, fleet: Fleet, devcluster: Callable[..., None]
+) -> None:
+    """With all pods on it, hard: those of one node of the federation at the least."""
+    cluster.submit("without-machine", ROUNDS)
+    cluster.wait_for_round("without-machine", 1)
+    machine = cluster.kubectl.get("pod", f"{WARD}-1")["spec"]["nodeName"].removeprefix("node")
+    devcluster("stop-node", machine)
+    try:
+        time.sleep(45)
+    finally:
+        devcluster("start-node", machine)
+    checked(cluster, "without-machine")
+    cluster.wait_until(fleet, lambda status: status.ready and status.nodes_connected == 2)
 
 
 # -- nobody takes what is not theirs --------------------------------------------------------------

@@ -108,7 +108,7 @@ def plan_candidate(observed: Observed[Candidate]) -> Plan[Candidate]:
         if result is None:
             status = CandidateStatus(phase=CandidatePhase.SIMULATING)
             return Plan(
-                resource.model_copy(update={"status": status}), works=(wanted,), artifacts={digest_of(order): order}
+                resource.model_copy(update={"status": status}), works=(wanted,), orders={digest_of(order): order}
             )
         if result.outcome is not Outcome.SUCCEEDED:
             return Plan(resource.model_copy(update={"status": CandidateStatus(phase=CandidatePhase.FAILED)}))

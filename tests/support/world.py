@@ -139,7 +139,7 @@ class World:
         return made
 
     def apply(self, plan: Plan[Any]) -> Plan[Any]:
-        self.artifacts.update(plan.artifacts)
+        self.artifacts.update({**plan.artifacts, **plan.orders})
         if plan.teaches:
             self.taught.append(self.artifacts[plan.teaches])
         self._store(plan.resource, status=True)

@@ -60,6 +60,11 @@ class Conversation:
             ]
         raise NoAnswer(f"no usable answer in {1 + MENDS} attempts; the last one: {problem}")
 
+    @property
+    def looked_up(self) -> str:
+        """All that tools have told so far."""
+        return "\n".join(str(one["content"]) for one in self._called if one["role"] == "tool")
+
     def _reply(self, wrong: Sequence[Message], sample: int) -> Reply:
         """The reply to all so far, after as many tool calls as the model wants and is allowed."""
         while True:

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from fedwright_agents.model_mind.model import Call, Message, ModelError, Reply, Token
+from fedwright_agents.model_mind.model import GATEWAY_AWAY, Call, Message, ModelError, Reply, Token
 from fedwright_crds.box import Box
 
 CONNECT_SECONDS = 10.0
@@ -40,7 +40,7 @@ class GatewayModel:
         file = Box.here().secret("gateway.json")
         try:
             said = json.loads(file.read_text())
-            return cls(profile, said["url"], said["token"])
+            return cls(profile, said["url"], said["token"], AWAY_SECONDS)
         except (OSError, ValueError, KeyError) as error:
             raise ModelError("no_gateway", f"this box was given no model gateway for profile {profile}") from error
 
@@ -78,7 +78,7 @@ class GatewayModel:
                     pause, end = _FIRST_PAUSE, time.monotonic() + self.patience
                 if broken > ASKED_AGAIN or time.monotonic() + pause > end:
                     words = f"the model gateway does not answer: {type(error).__name__}"
-                    raise ModelError("gateway_away", words) from error
+                    raise ModelError(GATEWAY_AWAY, words) from error
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
         if answer.status_code != httpx.codes.OK:

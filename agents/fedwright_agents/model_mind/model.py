@@ -8,6 +8,10 @@ Message = Mapping[str, Any]
 """`role` and `content` as in OpenAI's chat completions, with `tool_calls` or `tool_call_id` where they belong."""
 
 
+GATEWAY_AWAY = "gateway_away"
+"""The code where no gateway answers, for longer than is waited."""
+
+
 class ModelError(Exception):
     """The model cannot be asked. `code` is the gateway's, such as budget_exhausted or timeout."""
 

@@ -3,9 +3,9 @@
 Baselines are no model's choice. What goal and fields leave in doubt by the catalogue's own reading is asked first.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 
 from fedwright_agents.catalogue_mind import plan as by_catalogue
 from fedwright_agents.catalogue_mind.doubts import Doubts, doubts
@@ -26,6 +26,9 @@ from fedwright_federation.catalogue import catalogue
 
 MOST_ANSWERS = 6
 """With so many answers of a person the planner asks nothing more."""
+FROM_MEMORY = " (from the model's memory: no search gave this address)"
+LONGEST_SOURCE = 1024 - len(FROM_MEMORY)
+_ADDRESS = re.compile(r"""https?://[^\s)\]>"']+""")
 
 
 @dataclass(frozen=True)
@@ -69,15 +72,22 @@ def plan(given: PlanInput, model: Model, web: Web | None = None) -> PlanOutput:
         web=web is not None,
     )
     talk = Conversation(model, context.of_request(spec, facts, spec.model), task, tools)
-    output = talk.answer(partial(_read, asked))
+    output = talk.answer(lambda text: _read(asked, text, talk.looked_up))
     return output.model_copy(update={"usage": talk.usage})
 
 
-def _read(asked: _Asked, text: str) -> PlanOutput:
+def _read(asked: _Asked, text: str, looked_up: str) -> PlanOutput:
     draft = read_json(DraftPlan, text)
     if draft.questions and asked.may_ask:
         return PlanOutput(questions=tuple(_question(one.model_dump()) for one in draft.questions))
-    return PlanOutput(plan=_plan(asked, draft))
+    return PlanOutput(plan=_plan(asked, draft, looked_up))
+
+
+def _cited(source: str, looked_up: str) -> str:
+    """A source with an address that no tool gave is told for what it is, so that the person who approves does not take it for
+    something that was read."""
+    addresses = [one.rstrip(".,;") for one in _ADDRESS.findall(source)]
+    return source[:LONGEST_SOURCE] + FROM_MEMORY if any(one not in looked_up for one in addresses) else source
 
 
 def _question(said: dict[str, object]) -> Question:
@@ -89,7 +99,7 @@ def _question(said: dict[str, object]) -> Question:
     return Question(id=str(said["id"]), text=str(said["text"]), options=options, default=default)
 
 
-def _plan(asked: _Asked, draft: DraftPlan) -> Plan:
+def _plan(asked: _Asked, draft: DraftPlan, looked_up: str) -> Plan:
     spec, known = asked.given.spec, catalogue()
     model = spec.model or draft.model or by_catalogue.choose_model(spec, asked.given.facts)
     baselines, named = asked.settled(model)
@@ -107,7 +117,7 @@ def _plan(asked: _Asked, draft: DraftPlan) -> Plan:
         subtasks=tuple(Subtask(name=one.name, goal=one.goal, validation=one.validation) for one in draft.subtasks),
         fallback=draft.fallback,
         sources=by_catalogue.sources(known, [*baselines, *named])
-        + tuple(one.source for one in draft.candidates if one.source),
+        + tuple(_cited(one.source, looked_up) for one in draft.candidates if one.source),
         estimated_rounds=by_catalogue.estimated_rounds(spec, len(chosen)),
     )
 

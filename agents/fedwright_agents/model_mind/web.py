@@ -9,12 +9,12 @@ import httpx
 from pydantic import ValidationError
 
 from fedwright_agents.knowledge.quoting import quoted
-from fedwright_agents.model_mind.model import ModelError
+from fedwright_agents.model_mind.model import GATEWAY_AWAY, ModelError
 from fedwright_crds.box import Box
 from fedwright_crds.findings import Finding, Findings
 
 CONNECT_SECONDS = 10.0
-PASSING = frozenset({"budget_exhausted", "timeout", "rate_limited", "provider_error", "bad_request", "gateway_away"})
+PASSING = frozenset({"budget_exhausted", "timeout", "rate_limited", "provider_error", "bad_request", GATEWAY_AWAY})
 """Why a plan may have to do without the web. All else is a mistake in how things are set up, or a recording that lacks it."""
 
 
@@ -50,7 +50,7 @@ class GatewayWeb:
                 "/v1/search", json={"query": query}, headers={"authorization": f"Bearer {self.token}"}
             )
         except httpx.HTTPError as error:
-            raise ModelError("gateway_away", f"the model gateway does not answer: {type(error).__name__}") from error
+            raise ModelError(GATEWAY_AWAY, f"the model gateway does not answer: {type(error).__name__}") from error
         if answer.status_code != httpx.codes.OK:
             raise _refusal(answer)
         try:

@@ -6,7 +6,7 @@ so already costs no call.
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from fedwright_crds.candidate import Candidate
 from fedwright_crds.deployment import Deployment
@@ -26,7 +26,7 @@ INTENT = {Deployment.__name__: ("abort", "retryToken")}
 """Fields of children's specs that are a person's to write."""
 SHOWN = {FLStrategyRequest.__name__: "spent", Candidate.__name__: "spent"}
 """A field of a status that changes with every work, and by which nothing is decided before another field changes too."""
-SHOWN_SECONDS = 10.0
+SHOWN_SECONDS = 60.0
 """It may be so old."""
 
 
@@ -60,8 +60,9 @@ class Applier:
             tell(self._api, observed, event)
         return True
 
-    def forget(self, root: str) -> None:
-        self._written.pop(root, None)
+    def forget(self, uids: Iterable[str]) -> None:
+        for uid in uids:
+            self._written.pop(uid, None)
 
     def status(self, body: Json, status: Json) -> None:
         """Write a status whole, unless the resource has changed since this body was read."""

@@ -27,7 +27,7 @@ from fedwright_boxes.pod.contract import (
     stop_seconds,
 )
 from fedwright_crds.base import Digest, canonical
-from fedwright_crds.work import BoxKind, Step, Work
+from fedwright_crds.work import BoxKind, Input, Step, Work
 from fedwright_operator.cluster import fit, names
 from fedwright_operator.cluster.fit import Network, UnfitWorkError
 from fedwright_operator.cluster.labels import ROOT, managed
@@ -38,6 +38,8 @@ from fedwright_operator.cluster.sizes import WorkSizes, sizes_of
 Json = dict[str, Any]
 
 HOSTNAME = "box"
+LARGEST_TOLD = 32 * 1024
+"""Bytes of an input that is told with the work."""
 CHUNK_KEY = "data"
 """The key under which each ConfigMap of an artifact holds its piece."""
 _WHOSE = "fedwright.dev/whose"
@@ -70,6 +72,8 @@ class Given:
     """What a mind behind a model is given: it changes nothing but who may ask the model."""
     federation_secret: str = ""
     """The name of the Secret by which a Platform step reaches its federation."""
+    told: Mapping[Digest, bytes] = field(default_factory=dict)
+    """Inputs that the pod is told with its work."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +93,7 @@ def manifests(work: Work, whose: Whose, given: Given, settings: BoxSettings) -> 
         data = {name: base64.b64encode(content).decode() for name, content in given.secret.items()}
         secret = {"apiVersion": "v1", "kind": "Secret", "type": "Opaque", "immutable": True, "data": data}
         secret["metadata"] = _metadata(work, whose, pod.network)
-    return Manifests(_work_config_map(work, whose, pod.network), secret, _job(work, whose, settings, pod))
+    return Manifests(_work_config_map(work, whose, given, pod.network), secret, _job(work, whose, settings, pod))
 
 
 def pod_seconds(work: Work, settings: BoxSettings) -> int:
@@ -97,16 +101,27 @@ def pod_seconds(work: Work, settings: BoxSettings) -> int:
     return ceil(sum(step.wall_seconds for step in work.steps)) + settings.deadline_slack_seconds
 
 
-def _work_config_map(work: Work, whose: Whose, network: Network) -> Json:
+def _work_config_map(work: Work, whose: Whose, given: Given, network: Network) -> Json:
     """Without labels, so that it is the same whoever wants the work."""
     told = work.model_copy(update={"labels": {}}).to_wire()
+    inputs = {
+        _input(place): base64.b64encode(given.told[one.digest]).decode()
+        for place, one in enumerate(work.inputs)
+        if one.digest in given.told
+    }
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": _metadata(work, whose, network),
         "immutable": True,
         "data": {WORK.name: canonical(told).decode()},
+        **({"binaryData": inputs} if inputs else {}),
     }
+
+
+def _input(place: int) -> str:
+    """The volume of an input, and the key of one that the pod is told."""
+    return f"in-{place}"
 
 
 def _metadata(work: Work, whose: Whose, network: Network) -> Json:
@@ -261,7 +276,7 @@ class _Pod:
         places = {one.name: place for place, one in enumerate(self._work.inputs)}
         rooms = {one.name: place for place, one in enumerate(self._work.handovers)}
         yield _mount("work", WORK.parent)
-        yield from (_mount(f"in-{places[name]}", IN / name) for name in step.inputs)
+        yield from (_mount(_input(places[name]), IN / name) for name in step.inputs)
         yield from (_mount(f"hand-{rooms[name]}", FROM / name) for name in step.reads)
         yield from (_mount(f"hand-{rooms[name]}", TO / name, writable=True) for name in step.writes)
         yield _mount(f"box-{index}", BOX, writable=True)
@@ -274,9 +289,10 @@ class _Pod:
 
     # -- volumes ----------------------------------------------------------------------------------
     def _volumes(self) -> Iterator[Json]:
-        yield {"name": "work", "configMap": {"name": self._name, "defaultMode": _READABLE}}
+        told = [{"key": WORK.name, "path": WORK.name}]
+        yield {"name": "work", "configMap": {"name": self._name, "items": told, "defaultMode": _READABLE}}
         for place, one in enumerate(self._work.inputs):
-            yield {"name": f"in-{place}", "projected": self._pieces(one.digest)}
+            yield {"name": _input(place), "projected": {"sources": self._sources(place, one), "defaultMode": _READABLE}}
         for place, handover in enumerate(self._work.handovers):
             yield _memory(f"hand-{place}", self._sizes.handovers[handover.name])
         for index, sizes in enumerate(self._sizes.steps):
@@ -290,12 +306,11 @@ class _Pod:
                 _NO_SHARED_MEMORY, 1
             )  # the runtime's own is one for all containers of a pod: a way past handovers
 
-    def _pieces(self, digest: Digest) -> Json:
-        sources = [
-            {"configMap": {"name": name, "items": [{"key": CHUNK_KEY, "path": chunk_name(number)}]}}
-            for number, name in enumerate(self._given.pieces[digest])
-        ]
-        return {"sources": sources, "defaultMode": _READABLE}
+    def _sources(self, place: int, given: Input) -> list[Json]:
+        """The ConfigMaps of an input, and the key of each."""
+        if given.digest in self._given.told:
+            return [_source(self._name, _input(place), 0)]
+        return [_source(name, CHUNK_KEY, number) for number, name in enumerate(self._given.pieces[given.digest])]
 
     def _secret_of(self, step: Step) -> str:
         """The Secret that a step mounts, '' for none."""
@@ -315,11 +330,17 @@ class _Pod:
 
     def _measured(self) -> WorkSizes:
         try:
+            told, pieces = self._given.told, self._given.pieces
             return sizes_of(
-                self._work, {name: len(self._given.pieces[digest]) for name, digest in self._digests.items()}
+                self._work,
+                {name: 1 if digest in told else len(pieces[digest]) for name, digest in self._digests.items()},
             )
         except KeyError as missing:
             raise UnfitWorkError(f"input {missing.args[0]} of the work is no artifact of the namespace") from None
+
+
+def _source(config_map: str, key: str, number: int) -> Json:
+    return {"configMap": {"name": config_map, "items": [{"key": key, "path": chunk_name(number)}]}}
 
 
 def _mount(volume: str, path: object, *, writable: bool = False) -> Json:

@@ -5,6 +5,7 @@ once (see queues.py), so nothing here is locked.
 """
 
 import time
+from collections import ChainMap
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from fedwright_crds.candidate import Candidate
 from fedwright_crds.deployment import Deployment
 from fedwright_crds.federation import Federation
 from fedwright_crds.kinds import KINDS
-from fedwright_crds.work import BoxKind, Work
+from fedwright_crds.work import BoxKind
 from fedwright_operator.cluster import results
 from fedwright_operator.cluster.api import Api, ApiError, Json
 from fedwright_operator.cluster.apply import Applier
@@ -27,7 +28,7 @@ from fedwright_operator.cluster.releases import Fleet, Releases
 from fedwright_operator.cluster.results import Results
 from fedwright_operator.cluster.stored import StoreError
 from fedwright_operator.cluster.tell import tell
-from fedwright_operator.cluster.works import Works
+from fedwright_operator.cluster.works import Wanted, Works
 from fedwright_operator.reconcile.api import Event, Release, ReleaseStatus
 from fedwright_operator.shell.clock import now
 from fedwright_operator.shell.kinds import AnyResource
@@ -43,7 +44,7 @@ SOON_SECONDS = 0.2
 MISSING_SECONDS = 2.0
 """After something was not there: the watches tell of it before, unless they missed it."""
 RESYNC_SECONDS = 10.0
-TURN_SECONDS = 0.4
+TURN_SECONDS = 0.25
 """What is left of a pass after this goes on in its next, after the other roots that wait. Each does one step at the least."""
 
 Images = Mapping[BoxKind, Digest]
@@ -115,7 +116,7 @@ class Passes:
             return SOON_SECONDS  # it went meanwhile
         if not all(one in group.plans for one in group.uids):
             return AT_ONCE  # not all that it wants is known yet
-        look = self._works.drive(root, *self._wanted(uid), turn_ends)
+        look = self._works.drive(root, self._wanted(uid), turn_ends)
         if not settled:
             return AT_ONCE if time.monotonic() > turn_ends else SOON_SECONDS
         return max(0.0, min(look, group.plans.due - time.monotonic(), self._progress.due(uid)))
@@ -159,8 +160,8 @@ class Passes:
             self._releases.ensure(_fleet(root, made.plan.release))
         return True
 
-    def _wanted(self, uid: str) -> tuple[list[Work], int]:
-        """All that the plans of a root want, most urgent first, and how many may run at one time."""
+    def _wanted(self, uid: str) -> Wanted:
+        """All that the plans of a root want, most urgent first."""
         group = self._groups[uid]
         found = (self._cache.body(one) for one in group.uids)
         resources = [self._cache.resource(body) for body in found if body]
@@ -170,7 +171,8 @@ class Passes:
             for one in sorted(known, key=urgency)
             for work in group.plans[one.metadata.uid or ""].works
         ]
-        return works, group.plans[uid].parallel or SLOTS_WITHOUT_A_REQUEST
+        orders = ChainMap(*(dict(group.plans[one.metadata.uid or ""].orders) for one in known))
+        return Wanted(works, group.plans[uid].parallel or SLOTS_WITHOUT_A_REQUEST, orders)
 
     def _group(self, uid: str, namespace: str) -> Group:
         if uid not in self._groups:
@@ -227,8 +229,8 @@ class Passes:
             self._applier.status(body, status)
 
     def _forget(self, uid: str) -> None:
-        self._groups.pop(uid, None)
-        self._applier.forget(uid)
+        group = self._groups.pop(uid, None)
+        self._applier.forget(group.uids if group else ())
         self._artifacts.forget(uid)
         self._works.forget(uid)
         self._progress.forget(uid)

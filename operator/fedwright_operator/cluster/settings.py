@@ -137,8 +137,8 @@ class BoxSettings(Strict):
     """How long a Job may wait for room before it is made anew."""
     patience_seconds: Seconds = 300
     """How long an image may fail to be pulled, or a volume to be mounted, before the work counts as failed by the platform."""
-    ttl_seconds: Seconds = 86400
-    """How long a finished Job stays if no one reads it: long enough for an operator that was away."""
+    ttl_seconds: Seconds = 14400
+    """How long a finished Job and its pod stay, for people to look at and for an operator that was away."""
     node_selector: Labels = Field(default_factory=dict)
     tolerations: tuple[Toleration, ...] = ()
     host_users: bool = True

@@ -300,7 +300,7 @@ class _Look:
 
     def _failed(self, place: int, verdict: Verdict, message: str) -> Finished:
         verdicts = [*self._verdicts_before(place), verdict]
-        return Finished(self._result(self._step(place).outcome(verdict.reason), printable(message), verdicts))
+        return Finished(self._result(self._step(place).outcome(verdict), printable(message), verdicts))
 
     def _platform(self, message: str, verdicts: list[Verdict] | None = None) -> Finished:
         """At the first container that has not completed, or after these verdicts."""

@@ -11,10 +11,12 @@ import re
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
 from threading import Lock
 
+from fedwright_crds.base import Digest
 from fedwright_crds.work import Outcome, Reason, Verdict, Work, WorkResult
 from fedwright_operator.cluster import config_maps, deliveries, jobs, names, networks, results, sightings
 from fedwright_operator.cluster.api import (
@@ -59,6 +61,18 @@ Secrets = Callable[[Work, AnyResource], Mapping[str, bytes]]
 """What a mind behind a model is given. Raises LookupError where there is no gateway."""
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """What the plans of a root want of works."""
+
+    works: Sequence[Work]
+    """Most urgent first."""
+    slots: int
+    """How many may run at one time."""
+    orders: Mapping[Digest, bytes] = field(default_factory=dict)
+    """Inputs that nothing but their work reads."""
+
+
 class Works:
     """The works of all roots."""
 
@@ -79,9 +93,9 @@ class Works:
         self._told_of: defaultdict[str, dict[str, tuple[datetime, list[Json]]]] = defaultdict(dict)
         self._locks = tuple(Lock() for _ in range(_LOCKS))
 
-    def drive(self, root: AnyResource, wanted: Sequence[Work], slots: int, turn_ends: float = math.inf) -> float:
+    def drive(self, root: AnyResource, wanted: Wanted, turn_ends: float = math.inf) -> float:
         """Make it so, as far as the turn goes, by the monotonic clock; in how many seconds to look again."""
-        uid, ids = root.metadata.uid or "", {work.id for work in wanted}
+        uid, ids = root.metadata.uid or "", {work.id for work in wanted.works}
         before, self._waiting[uid] = self._waiting.get(uid, {}), {}
         for job in self._cache.group(uid, JOB.kind):
             work_id = _work_of(job)
@@ -90,13 +104,13 @@ class Works:
             elif work_id and work_id not in ids:
                 with self._alone(work_id):
                     self._remove(job)
-        open_ = [work for work in wanted if not self._has_result(root, work)]
+        open_ = [work for work in wanted.works if not self._has_result(root, work)]
         running = {work.id: found for work in open_ if (found := self._job(root, work))}
         steps = _in_turn((work for work in open_ if work.id in running), turn_ends)
         ended = [work.id for work in steps if self._look(root, work, running[work.id])]
-        room = max(0, slots - (len(running) - len(ended)))
+        room = max(0, wanted.slots - (len(running) - len(ended)))
         steps = _in_turn((work for work in open_ if work.id not in running), turn_ends)
-        failed = [work.id for work in islice(steps, room) if not self._start(root, work)]
+        failed = [work.id for work in islice(steps, room) if not self._start(root, work, wanted.orders)]
         if time.monotonic() > turn_ends:
             self._waiting[uid] = before | self._waiting[uid]  # not all have been looked at
             return SOON_SECONDS
@@ -120,13 +134,13 @@ class Works:
         tell(self._api, root, Event("WorkWaiting", f"{reason}: {waits.message}", warning=True))
 
     # -- starting ---------------------------------------------------------------------------------
-    def _start(self, root: AnyResource, work: Work) -> bool:
+    def _start(self, root: AnyResource, work: Work, orders: Mapping[Digest, bytes]) -> bool:
         """False if it can not be started at all, which is its result."""
         with self._alone(work.id):
             if self._has_result(root, work) or self._job(root, work):
                 return True  # another root was faster
             try:
-                self._create_all(root, self._manifests(root, work))
+                self._create_all(root, self._manifests(root, work, orders))
             except (UnfitWorkError, ImageError, LookupError) as problem:
                 self._keep(root, work, _unstarted(work, str(problem)))
                 return False
@@ -166,11 +180,18 @@ class Works:
         if found and self._cache.is_dropped(found["metadata"]["uid"]):
             self._api.delete(JOB, root.metadata.namespace, found["metadata"]["name"], found["metadata"]["uid"])
 
-    def _manifests(self, root: AnyResource, work: Work) -> jobs.Manifests:
+    def _manifests(self, root: AnyResource, work: Work, orders: Mapping[Digest, bytes]) -> jobs.Manifests:
         namespace, reference = root.metadata.namespace, owner(root)
         fleet = next((step.federation for step in work.steps if step.federation), "")
+        mine = {one.digest: orders[one.digest] for one in work.inputs if one.digest in orders}
+        told = {digest: data for digest, data in mine.items() if len(data) <= jobs.LARGEST_TOLD}
+        for digest, data in mine.items():
+            if digest not in told:
+                self._artifacts.write(namespace, data, reference)
+        mounted = [one.digest for one in work.inputs if one.digest not in told]
         given = jobs.Given(
-            pieces={one.digest: self._artifacts.mounted(namespace, one.digest, reference) for one in work.inputs},
+            told=told,
+            pieces={digest: self._artifacts.mounted(namespace, digest, reference) for digest in mounted},
             secret=self._secrets(work, root),
             federation_secret=control_secret(fleet) if fleet else "",
         )

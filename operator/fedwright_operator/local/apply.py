@@ -23,7 +23,7 @@ class Applier:
         self._store, self._artifacts, self._events = store, artifacts, events
 
     def apply(self, observed: AnyResource, plan: AnyPlan) -> None:
-        for data in plan.artifacts.values():
+        for data in (*plan.artifacts.values(), *plan.orders.values()):
             self._artifacts.write(data)
         for child in plan.apply:
             self._child(observed, _known(child))

@@ -50,7 +50,7 @@ class PlatformBoxes:
                         verdicts[-1] = verdict.model_copy(update={"reason": Reason.BAD_OUTPUT})
             if verdicts[-1].reason is not Reason.COMPLETED:
                 break
-        outcome = step.outcome(verdicts[-1].reason)
+        outcome = step.outcome(verdicts[-1])
         return WorkResult(
             id=work.id,
             kind=work.kind,

@@ -103,6 +103,8 @@ class Plan(Generic[R]):
     """All work wanted now, most urgent first. Running work that nothing wants any more is stopped."""
     artifacts: Mapping[str, bytes] = field(default_factory=dict)
     """Documents to store before the work that names them starts."""
+    orders: Mapping[str, bytes] = field(default_factory=dict)
+    """Documents that are read by the work that is given them and by nobody else, so a shell may keep them with it."""
     apply: tuple[Resource, ...] = ()
     """Children as they should be; the shell creates them or writes their spec."""
     delete: tuple[Resource, ...] = ()

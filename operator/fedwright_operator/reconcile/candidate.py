@@ -38,6 +38,7 @@ def plan(observed: Observed[Candidate]) -> Plan[Candidate]:
         candidate.model_copy(update={"status": _status(observed, desk, journey)}),
         works=tuple(desk.works),
         artifacts=desk.artifacts,
+        orders=desk.orders,
         parallel=request.spec.search.parallel,
     )
 

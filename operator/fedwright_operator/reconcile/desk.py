@@ -45,6 +45,7 @@ class Desk:
     """How often a person asked for another try: each grants failed work a new set of attempts."""
     works: list[Work] = field(default_factory=list)
     artifacts: dict[str, bytes] = field(default_factory=dict)
+    orders: dict[str, bytes] = field(default_factory=dict)
     finished: dict[str, WorkResult] = field(default_factory=dict)
     usage: dict[str, Usage] = field(default_factory=dict)
     """What minds said that they spent, by work."""
@@ -53,6 +54,12 @@ class Desk:
         """Keep a document as an input for work."""
         digest, data = artifact(document)
         self.artifacts[digest] = data
+        return Input(name=name, digest=digest)
+
+    def order(self, name: str, document: Strict) -> Input:
+        """A document as an input that nothing but its work reads."""
+        digest, data = artifact(document)
+        self.orders[digest] = data
         return Input(name=name, digest=digest)
 
     def result(self, work: Work) -> WorkResult | None:

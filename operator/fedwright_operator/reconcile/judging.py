@@ -31,7 +31,7 @@ def judge_spec(at: Pass, values: Mapping[str, float], rounds: int, seed: int, sp
 
 
 def judged_work(at: Pass, code: Input, spec: JudgeSpec) -> Work:
-    return judging_work(at.desk.put("judge.json", spec), code, at.brief.images, spec, at.brief.facts)
+    return judging_work(at.desk.order("judge.json", spec), code, at.brief.images, spec, at.brief.facts)
 
 
 def judged(at: Pass, code: Input, spec: JudgeSpec) -> Score | None:

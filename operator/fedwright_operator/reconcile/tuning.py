@@ -50,7 +50,7 @@ def _proposed(at: Pass) -> Sequence[dict[str, float]]:
         trials=min(TRIAL_BATCH, _trials(at) - len(at.journey.trials)),
         seed=at.brief.spec.judging.seed,
     )
-    work = works.mind_work("tune", at.brief.spec.minds.tuner, at.desk.put("tune-input.json", search), at.brief.images)
+    work = works.mind_work("tune", at.brief.spec.minds.tuner, at.desk.order("tune-input.json", search), at.brief.images)
     proposed = at.desk.document(TuneOutput, at.desk.succeeded(work), "tune.json").trials[: search.trials]
     if not proposed:
         raise Ended(CandidatePhase.FAILED, "TunerFailed", "the tuner proposed no trial")

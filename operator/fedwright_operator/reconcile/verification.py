@@ -42,7 +42,7 @@ def drawn(digests: tuple[str, ...]) -> int:
 def require_federated(at: Pass, code: Input, spec: JudgeSpec, claimed: Score) -> None:
     """Raises Ended where the second run says otherwise than the first. `spec` is the first run's."""
     again = spec.model_copy(update={"sequential": True, "evaluations": 1})
-    work = verification_work(at.desk.put("judge.json", again), code, at.brief.images, again, at.brief.facts)
+    work = verification_work(at.desk.order("judge.json", again), code, at.brief.images, again, at.brief.facts)
     result = at.desk.result(work)
     if result is None:
         raise Unfinished

@@ -9,7 +9,7 @@ from scripted_model import ScriptedModel
 from fedwright_agents.catalogue_mind.variants import Situation
 from fedwright_agents.knowledge.quoting import BEGIN, END
 from fedwright_agents.model_mind.model import Call, ModelError, Reply
-from fedwright_agents.model_mind.plan import plan
+from fedwright_agents.model_mind.plan import FROM_MEMORY, plan
 from fedwright_agents.model_mind.tools import PlannersTools
 from fedwright_crds.documents import DataFacts, PlanInput
 from fedwright_crds.findings import Finding, Findings
@@ -108,3 +108,11 @@ def test_wrong_arguments_are_told_and_nothing_is_searched(at: Situation, argumen
     web = ScriptedWeb()
     assert PlannersTools(at, web).call("search_web", arguments).startswith("Wrong arguments for search_web: ")
     assert web.asked == []
+
+
+def test_an_address_that_no_search_gave_is_told_to_be_from_memory(asked: PlanInput) -> None:
+    searched = plan(asked, ScriptedModel([SEARCH, PLAN]), ScriptedWeb()).plan
+    assert searched is not None and URL in searched.sources
+    by_heart = plan(asked, ScriptedModel([PLAN]), ScriptedWeb()).plan
+    assert by_heart is not None and URL not in by_heart.sources
+    assert URL + FROM_MEMORY in by_heart.sources

@@ -1,5 +1,6 @@
 """A work as a Job: whatever the work, the pod is restricted, each container sees what its step names, and limits hold."""
 
+import base64
 import json
 import re
 from typing import Any
@@ -206,6 +207,18 @@ def test_an_input_in_pieces_is_put_together_in_their_order() -> None:
         {"configMap": {"name": f"a-{digest}-{number}", "items": [{"key": "data", "path": f"00{number}"}]}}
         for number in (0, 1)
     ]
+
+
+def test_a_small_order_is_told_with_the_work_and_mounted_by_the_steps_that_read_it_alone() -> None:
+    work = a_judging()
+    first, *others = work.inputs
+    given = Given(pieces={one.digest: ("a",) for one in others}, told={first.digest: b"{}"})
+    made = manifests(work, WHOSE, given, SETTINGS)
+    assert made.config_map["binaryData"] == {"in-0": base64.b64encode(b"{}").decode()}
+    volumes = {one["name"]: one for one in made.job["spec"]["template"]["spec"]["volumes"]}
+    (source,) = volumes["in-0"]["projected"]["sources"]
+    assert source["configMap"] == {"name": f"w-{work.id}", "items": [{"key": "in-0", "path": "000"}]}
+    assert volumes["work"]["configMap"]["items"] == [{"key": "work.json", "path": "work.json"}]
 
 
 def test_a_mind_behind_a_model_has_dns_and_its_secret_and_one_of_the_catalogue_has_neither() -> None:
