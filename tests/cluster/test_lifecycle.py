@@ -71,8 +71,9 @@ def test_a_request_goes_the_same_way_as_on_one_machine_and_is_rolled_out(
 
 
 def _the_rollout_survives_its_request(space: Kubectl) -> None:
+    ours = f"fedwright.dev/root={request(space)['metadata']['uid']}"
     space("delete", "flsr", "tiny", "--wait=true")
-    until(lambda: not space.get("flcand,jobs")["items"])
+    until(lambda: not space.get("flcand")["items"] + space.get("jobs,pods", "-l", ours)["items"])
     deployment = space.get("fldep", "tiny")
     assert deployment["status"]["phase"] == "Succeeded"
     package = deployment["spec"]["package"].removeprefix("sha256:")
