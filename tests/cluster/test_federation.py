@@ -322,6 +322,7 @@ def test_a_release_of_another_chart_is_left_alone(cluster: ClusterFleet, tmp_pat
     with pytest.raises(HelmError, match="fed-mine is a release of the chart other"):
         helm.ensure("fed-mine", cluster.kubectl.namespace, {})
     cluster.kubectl("delete", "configmap,secret", "-l", "owner=helm,name=fed-mine")
+    cluster.kubectl("delete", "configmap", "mine")
 
 
 def test_an_earlier_revision_comes_back_by_rollback(cluster: ClusterFleet) -> None:
@@ -332,7 +333,8 @@ def test_an_earlier_revision_comes_back_by_rollback(cluster: ClusterFleet) -> No
 
 
 def test_nothing_is_left_of_it_when_its_federation_is_deleted(cluster: ClusterFleet, fleet: Fleet) -> None:
-    """Nobody takes it down: all of it is the federation's, Helm's record too."""
+    """Nobody takes it down: all of it is the federation's, Helm's records of all its revisions too."""
+    cluster.looked_at_again(fleet)
     cluster.kubectl("delete", "configmap", "owner")
     until = time.monotonic() + 120
     kinds = "statefulset,pod,pvc,service,networkpolicy,configmap,secret"

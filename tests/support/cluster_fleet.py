@@ -106,6 +106,10 @@ class ClusterFleet:
                 pytest.fail(f"{status}\n{pods}\n{self.kubectl('get', 'events', '--sort-by=.lastTimestamp')[-4000:]}")
             time.sleep(1)
 
+    def looked_at_again(self, fleet: Fleet) -> None:
+        """As another operator does that begins to lead, and each one now and then."""
+        Releases(self.releases.api, self.releases.helm, self.releases.images, self.releases.settings).ensure(fleet)
+
     def submit(self, job: str, rounds: int, federation: str = "trial", clients: int = 2) -> None:
         """What a Platform box does, with what it has, in a pod whose words can be read meanwhile."""
         inputs = {"deploy.json": json.dumps({"job": job, "rounds": rounds}).encode(), "app.zip": app(rounds, clients)}

@@ -127,16 +127,19 @@ class Releases:
         whose = {key: fleet.owner[key] for key in ("apiVersion", "kind", "name", "uid")}
         values = {**federation_values.values(name, spec, self.images, self.settings, public), "owner": whose}
         self.api.fence()
-        revision = self.helm.ensure(fleet.name, fleet.namespace, values)
-        self._own(fleet, revision.number)
+        self.helm.ensure(fleet.name, fleet.namespace, values)
+        self._own_records(fleet)
         for group in fleet_keys.groups_in(found) - set(needs.groups):
             self.api.delete(SECRET, fleet.namespace, f"{fleet.name}-{fleet_keys.keys_of(group)}")
         return stamp(certificates.ends_at(vault[fleet_keys.TLS]["tls.crt"]))
 
-    def _own(self, fleet: Fleet, revision: int) -> None:
-        """Helm's own record goes with the federation too."""
-        record = f"sh.helm.release.v1.{fleet.name}.v{revision}"
-        self.api.merge(CONFIG_MAP, fleet.namespace, record, {"metadata": {"ownerReferences": [fleet.owner]}})
+    def _own_records(self, fleet: Fleet) -> None:
+        """Helm's own records go with the federation too. At each newer revision Helm writes the one before it anew, without
+        the owner that it had."""
+        for record in self.api.metadata(CONFIG_MAP, fleet.namespace, f"owner=helm,name={fleet.name}"):
+            if all(one["uid"] != fleet.owner["uid"] for one in record.get("ownerReferences", ())):
+                patch = {"metadata": {"ownerReferences": [fleet.owner]}}
+                self.api.merge(CONFIG_MAP, fleet.namespace, record["name"], patch)
 
     def _vault(self, fleet: Fleet, endings: tuple[str, ...]) -> Vault:
         found = {ending: self.api.find(SECRET, fleet.namespace, f"{fleet.name}-{ending}") for ending in endings}

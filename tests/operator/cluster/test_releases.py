@@ -4,6 +4,7 @@ The real ones are in tests/cluster/test_federation.py; here are the cases that a
 """
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,7 +30,8 @@ class Objects(Api):
         self.objects: dict[tuple[str, str], Json] = {}
         self.words: bytes | None = None
         self.writes = 0
-        self.owned: dict[str, Any] = {}
+        self.records: dict[str, list[Json]] = {}
+        """Helm's own, and their owners."""
         self.fence = lambda: None
 
     def find(self, kind: Type, namespace: str, name: str) -> Json | None:
@@ -47,8 +49,12 @@ class Objects(Api):
         return self.objects.pop((kind.kind, name), None) is not None
 
     def merge(self, kind: Type, namespace: str, name: str, patch: Json) -> Json:
-        self.owned[name] = patch["metadata"]["ownerReferences"]
+        self.records[name] = patch["metadata"]["ownerReferences"]
         return patch
+
+    def metadata(self, kind: Type, namespace: str, labels: str = "") -> Iterator[Json]:
+        assert labels == "owner=helm,name=fed-trial"
+        yield from [{"name": name, "ownerReferences": owners} for name, owners in self.records.items()]
 
     def last_line(self, namespace: str, pod: str, container: str, seconds: int) -> bytes:
         if self.words is None:
@@ -67,11 +73,15 @@ class Notes(Helm):
 
     asked: list[Json] = field(default_factory=list)
     refuses: str = ""
+    records: dict[str, list[Json]] = field(default_factory=dict)
 
     def ensure(self, release: str, namespace: str, values: Any) -> Revision:
         if self.refuses:
             raise HelmError(self.refuses)
         self.asked.append(dict(values))
+        for number in (len(self.asked) - 1, len(self.asked)):  # the one before is written anew, as superseded
+            if number:
+                self.records[f"sh.helm.release.v1.{release}.v{number}"] = []
         return Revision(len(self.asked), "deployed")
 
 
@@ -82,7 +92,7 @@ def api() -> Objects:
 
 @pytest.fixture
 def releases(api: Objects) -> Releases:
-    return Releases(api, Notes(), Images("flower:1", "IfNotPresent"), FederationSettings())
+    return Releases(api, Notes(records=api.records), Images("flower:1", "IfNotPresent"), FederationSettings())
 
 
 def fleet(*groups: tuple[str, int], **more: Any) -> Fleet:
@@ -226,9 +236,11 @@ def test_a_node_for_which_there_is_no_place_is_told(api: Objects, releases: Rele
 
 
 def test_all_of_it_goes_with_its_federation(api: Objects, releases: Releases) -> None:
-    """By owner references, Helm's own record included: a deletion needs no operator, so no namespace waits for one."""
+    """By owner references, Helm's own records included: a deletion needs no operator, so no namespace waits for one."""
     releases.ensure(WARD)
     assert helm(releases).asked[0]["owner"] == dict(WARD.owner)
-    assert api.owned == {"sh.helm.release.v1.fed-trial.v1": [WARD.owner]}
+    for count in (3, 4):
+        releases.ensure(fleet(("ward", count)))
+    assert api.records == {f"sh.helm.release.v1.fed-trial.v{number}": [WARD.owner] for number in (1, 2, 3)}
     beside = [one for (kind, _), one in api.objects.items() if kind in {"Secret", "ConfigMap"}]
     assert beside and all(one["metadata"]["ownerReferences"] == [WARD.owner] for one in beside)
