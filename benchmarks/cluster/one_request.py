@@ -36,7 +36,7 @@ def measure() -> list[Row]:
     finally:
         kubectl("delete", "namespace", SPACE, "--wait=false")
     judged = [one for one in works if one["kind"] == "judge"]
-    gained = {key: value - before.get(key, 0.0) for key, value in after.items()}  # a leader that is new has counted nothing
+    gained = {key: value - before.get(key, 0.0) for key, value in after.items()}  # a new leader has counted nothing
     passes, spent = gained["fedwright_reconcile_seconds_count"], gained["fedwright_reconcile_seconds_sum"]
     calls = gained["fedwright_api_calls"]
     return [
