@@ -193,10 +193,6 @@ class ApiInMemory:
         self.edit(JOB, namespace, f"w-{work.id}", _completed)
 
     # -- watching ---------------------------------------------------------------------------------
-    def all_watched(self) -> Iterable[Json]:
-        for kind in WATCHED:
-            yield from (copy.deepcopy(one) for one in self._all(kind, "") if is_watched(kind, one))
-
     def _put(self, body: Json, event: str) -> Json:
         metadata = {**body["metadata"], "resourceVersion": str(next(self._versions))}
         whole = copy.deepcopy({**body, "metadata": metadata})

@@ -129,8 +129,7 @@ class Api:
             raise
 
     def list(self, kind: Type, namespace: str, labels: str = "", fields: str = "") -> list[Json]:
-        asked = {"labelSelector": labels, "fieldSelector": fields}
-        found = self._json("GET", kind.path(namespace), query={key: value for key, value in asked.items() if value})
+        found = self._json("GET", kind.path(namespace), query=_selected(labels, fields))
         return [_whole(kind, one) for one in found["items"]]
 
     def uids(self, kind: Type, namespace: str, labels: str = "") -> set[str]:
@@ -153,7 +152,7 @@ class Api:
         Ends when the API server ends it, now and then. Raises ApiError with the status GONE where that version is too old.
         """
         query = {"watch": "true", "allowWatchBookmarks": "true", "timeoutSeconds": str(_WATCH_SECONDS)}
-        query |= {"resourceVersion": since, **({"labelSelector": labels} if labels else {})}
+        query |= {"resourceVersion": since, **_selected(labels)}
         timeout = urllib3.Timeout(connect=_CONNECT_SECONDS, read=_SILENCE_SECONDS)
         answer = self._send("GET", kind.path(namespace), query=query, timeout=timeout)
         try:
@@ -170,7 +169,7 @@ class Api:
             answer.close()
 
     def _pages(self, kind: Type, namespace: str, labels: str, accept: str) -> Iterator[Json]:
-        query = {"limit": _PAGE, **({"labelSelector": labels} if labels else {})}
+        query = {"limit": _PAGE, **_selected(labels)}
         while True:
             page = self._json("GET", kind.path(namespace), query=query, accept=accept)
             yield page
@@ -275,6 +274,11 @@ class Api:
         except (urllib3.exceptions.HTTPError, OSError) as problem:
             raise AwayError(f"the API server does not answer: {problem}") from problem
         return found
+
+
+def _selected(labels: str, fields: str = "") -> dict[str, str]:
+    asked = {"labelSelector": labels, "fieldSelector": fields}
+    return {key: value for key, value in asked.items() if value}
 
 
 def _whole(kind: Type, body: Json) -> Json:

@@ -104,7 +104,7 @@ class Works:
             elif work_id and work_id not in ids:
                 with self._alone(work_id):
                     self._remove(job)
-        open_ = [work for work in wanted.works if not self._has_result(root, work)]
+        open_ = [work for work in wanted.works if not self._is_kept(root, work.id)]
         running = {work.id: found for work in open_ if (found := self._job(root, work))}
         steps = _in_turn((work for work in open_ if work.id in running), turn_ends)
         ended = [work.id for work in steps if self._look(root, work, running[work.id])]
@@ -137,7 +137,7 @@ class Works:
     def _start(self, root: AnyResource, work: Work, orders: Mapping[Digest, bytes]) -> bool:
         """False if it can not be started at all, which is its result."""
         with self._alone(work.id):
-            if self._has_result(root, work) or self._job(root, work):
+            if self._is_kept(root, work.id) or self._job(root, work):
                 return True  # another root was faster
             try:
                 self._create_all(root, self._manifests(root, work, orders))
@@ -210,7 +210,7 @@ class Works:
     def _look(self, root: AnyResource, work: Work, job: Json) -> bool:
         """Whether it has ended and its result is kept."""
         with self._alone(work.id):
-            if self._has_result(root, work):
+            if self._is_kept(root, work.id):
                 return True  # another root was faster
             bodies = self._pods(job)
             sighting = self._sight(work, job, bodies)
@@ -255,9 +255,9 @@ class Works:
             return sighting.result
         namespace = root.metadata.namespace
         try:
-            self._artifacts.check(deliveries.largest(sighting.delivered, work))
             outputs = deliveries.told(sighting.delivered, work)
             if outputs is None:
+                self._artifacts.check(deliveries.largest(sighting.delivered, work))
                 said = self._api.log(namespace, bodies[-1]["metadata"]["name"], names.DELIVER, deliveries.LOG_BYTES + 1)
                 outputs = deliveries.read(said, sighting.delivered, work)
         except (deliveries.DeliveryError, ApiError) as problem:
@@ -322,9 +322,6 @@ class Works:
             self._api.delete(SECRET, metadata["namespace"], metadata["name"])
 
     # -- looking ----------------------------------------------------------------------------------
-    def _has_result(self, root: AnyResource, work: Work) -> bool:
-        return self._is_kept(root, work.id)
-
     def _is_kept(self, root: AnyResource, work_id: str) -> bool:
         return self._cache.named(CONFIG_MAP.kind, root.metadata.namespace, results.name_of(work_id)) is not None
 
