@@ -162,3 +162,42 @@ def test_without_hidden_layers_it_runs_or_says_what_it_lacks(name: str) -> None:
         assert all(refusal.rule == "missing-capability" for refusal in found)
     else:
         assert not prepare(strategy, model, tiny(features=20), spec(), CAPABILITIES).step().rejected
+
+
+# -- devices ------------------------------------------------------------------------------------------------------------
+def on(device: str, name: str) -> Simulation:
+    simulation = prepare(small(name), MODEL, tiny(features=20), spec(rounds=2), CAPABILITIES)
+    simulation.client = ClientRuntime(simulation.strategy, MODEL, simulation.run, torch.device(device))
+    return simulation
+
+
+@pytest.fixture
+def pretended_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Tensors without values that know their device: one on the CPU and one on the GPU cannot meet in an operation."""
+
+    def zeros(tensor: torch.Tensor) -> NDArray[Any]:
+        assert tensor.device.type == "cpu"
+        return np.zeros(tensor.shape, torch.empty(0, dtype=tensor.dtype, device="meta").numpy_dtype)
+
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        yield
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_its_local_update_stays_on_the_device_of_the_samples(pretended_gpu: None, name: str) -> None:
+    del pretended_gpu
+    simulation = on("cuda", name)
+    simulation._train(simulation.server.configure(1))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+@pytest.mark.parametrize("name", EVERY)
+def test_on_a_gpu_it_makes_the_same_model_within_rounding_and_the_same_bytes_again(name: str) -> None:
+    models = []
+    for device in ("cpu", "cuda", "cuda"):
+        simulation = on(device, name)
+        for _ in range(2):
+            assert not simulation.step().rejected
+        models.append(simulation.server.x)
+    assert close(models[0], models[1], 1e-4)
+    assert same(models[1], models[2])

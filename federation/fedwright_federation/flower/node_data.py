@@ -1,14 +1,17 @@
 """What each node of a federation is told of itself: its partition, where its data are, where it keeps its clients' state."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 from fedwright_crds.base import canonical
-from fedwright_crds.federation import FederationSpec, NodeData, misfit
+from fedwright_crds.federation import FederationSpec, NodeData, Placement, misfit
 from fedwright_crds.task import Task
 from fedwright_federation.flower.home import Home, NodeHome
 from fedwright_federation.packaging.files import write_arrays, write_whole
 
+Device: TypeAlias = Literal["cpu", "cuda"]
+DEVICES: Mapping[Placement, Device] = {place: "cuda" if place is Placement.GPU else "cpu" for place in Placement}
 TRIAL_SEED = 0
 """Of the split of a known task over nodes that have no data of their own."""
 
@@ -24,6 +27,8 @@ class NodeSetting:
     place: int
     """Its place within its group, from 0."""
     home: NodeHome
+    device: Device = "cpu"
+    """Where its ClientApps compute."""
 
     @property
     def config(self) -> str:
@@ -34,6 +39,8 @@ class NodeSetting:
         else:
             entries["data-path"] = self.data.path or str(self.home.data)
         entries["state-dir"] = str(self.home.state)
+        if self.device != "cpu":
+            entries["device"] = self.device
         return " ".join(f"{k}={v}" if isinstance(v, int) else f"{k}={_quoted(v)}" for k, v in entries.items())
 
 
@@ -51,7 +58,9 @@ def settings(home: Home, spec: FederationSpec) -> tuple[NodeSetting, ...]:
         raise ValueError(problem)
     places = [(group, place) for group in spec.groups for place in range(group.nodes)]
     return tuple(
-        NodeSetting(number, f"{group.name}-{place}", len(places), group.data, place, home.node(number))
+        NodeSetting(
+            number, f"{group.name}-{place}", len(places), group.data, place, home.node(number), DEVICES[group.placement]
+        )
         for number, (group, place) in enumerate(places)
     )
 

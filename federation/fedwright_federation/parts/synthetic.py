@@ -6,6 +6,7 @@ batches would spoil them.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -67,22 +68,22 @@ class DistributionMatching(LocalUpdate):
     needs = frozenset({"features"})
 
     def run(self, job: LocalJob) -> Named:
-        y = job.y.numpy()
+        y = job.y.cpu().numpy()
         rows = [np.flatnonzero(y == label) for label in np.unique(y)]
-        samples = torch.cat([self._begin(job.x[torch.from_numpy(own)], job.rng) for own in rows]).requires_grad_()
+        samples = torch.cat([self._begin(job.x[_beside(job.x, own)], job.rng) for own in rows]).requires_grad_()
         for walk in job.walks():
             for _ in range(walk.steps):
                 with torch.enable_grad():
                     (gradient,) = torch.autograd.grad(self._gap(job, rows, samples), samples)
                 samples.data.sub_(gradient, alpha=self.lr * walk.lr_factor)
         labels = np.unique(y).repeat(self.per_class).astype(np.float32)
-        return {SYNTHETIC: {"x": samples.detach().numpy(), "y": labels}}
+        return {SYNTHETIC: {"x": samples.detach().cpu().numpy(), "y": labels}}
 
     def _begin(self, real: Tensor, rng: np.random.Generator) -> Tensor:
         if self.from_real:
             chosen = rng.choice(len(real), self.per_class, replace=len(real) < self.per_class)
-            return real[torch.from_numpy(chosen)].clone()
-        noise = torch.from_numpy(rng.standard_normal((self.per_class, *real.shape[1:])).astype(np.float32))
+            return real[_beside(real, chosen)].clone()
+        noise = _beside(real, rng.standard_normal((self.per_class, *real.shape[1:])).astype(np.float32))
         return real.mean(0) + noise * real.std(0, correction=0)
 
     def _gap(self, job: LocalJob, rows: Sequence[NDArray[np.intp]], samples: Tensor) -> Tensor:
@@ -90,7 +91,7 @@ class DistributionMatching(LocalUpdate):
         weights = near(job.weights, self.radius, job.model, job.rng)
         drawn = [job.rng.permutation(own)[: self.batch_size] for own in rows]
         with torch.no_grad():
-            real = outputs(job.model, weights, job.x[torch.from_numpy(np.concatenate(drawn))])
+            real = outputs(job.model, weights, job.x[_beside(job.x, np.concatenate(drawn))])
             goals = torch.stack([part.mean(0) for part in torch.split(real, [len(part) for part in drawn])])
         made = outputs(job.model, weights, samples)
         return (made.view(len(rows), self.per_class, -1).mean(1) - goals).square().sum()
@@ -105,10 +106,17 @@ def outputs(model: Model, weights: Tensors, x: Tensor) -> Tensor:
 def near(weights: Tensors, radius: float, model: Model, rng: np.random.Generator) -> Tensors:
     """Trainable weights moved by a random distance of at most `radius` in a random direction."""
     keys = [key for key in weights if model.role(key) != "bn_stat"]
-    noise = {key: torch.from_numpy(rng.standard_normal(tuple(weights[key].shape)).astype(np.float32)) for key in keys}
+    noise = {
+        key: _beside(weights[key], rng.standard_normal(tuple(weights[key].shape)).astype(np.float32)) for key in keys
+    }
     length = torch.stack([value.square().sum() for value in noise.values()]).sum().sqrt()
     reach = radius * rng.random()
     return weights | {key: weights[key] + value * (reach / length) for key, value in noise.items()}
+
+
+def _beside(tensor: Tensor, array: NDArray[Any]) -> Tensor:
+    """The array as a tensor on that tensor's device."""
+    return torch.from_numpy(array).to(tensor.device)
 
 
 @dataclass(frozen=True)

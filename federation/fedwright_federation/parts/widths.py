@@ -112,7 +112,7 @@ class LabelsHeld(Probe):
     def measure(self, model: Model, weights: Tensors, x: Tensor, y: Tensor) -> Tree:
         del x
         present = torch.bincount(y, minlength=outputs(model, weights)) > 0
-        return {"present": present.numpy().astype(np.float32)}
+        return {"present": present.cpu().numpy().astype(np.float32)}
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,9 @@ from fedwright_federation.simulation.run import RunSpec, Shard
 from fedwright_federation.simulation.seeds import stream
 
 
+CPU = torch.device("cpu")
+
+
 class Trained(NamedTuple):
     """What came of one client's round. `upload` is None where it had no samples, no steps, or no time for its plan."""
 
@@ -53,10 +56,10 @@ class _Prepared:
 
 
 class ClientRuntime:
-    """`model` is the requested one; the strategy's view makes its own of it."""
+    """`model` is the requested one; the strategy's view makes its own of it. Local updates run on `device`."""
 
-    def __init__(self, strategy: Strategy, model: Model, run: RunSpec) -> None:
-        self.strategy, self.run = strategy, run
+    def __init__(self, strategy: Strategy, model: Model, run: RunSpec, device: torch.device = CPU) -> None:
+        self.strategy, self.run, self.device = strategy, run, device
         self.model = strategy.view.model(model)
         self.initial = self.model.init(run.seed)
         roles = {key: self.model.role(key) for key in self.initial}
@@ -160,7 +163,7 @@ class ClientRuntime:
         draw = reshuffled if noise is None else independent
         salt = self.run.salt if noise is None else self.run.salt + self.run.secret
         batches = draw(stream(seed, purpose, number, client.id, salt), samples, plan.steps, batch)
-        x, y = torch.from_numpy(shard.x), torch.from_numpy(shard.y)
+        x, y = torch.from_numpy(shard.x).to(self.device), torch.from_numpy(shard.y).to(self.device)
         rng = stream(seed, "local", number, client.id)
         return LocalTask(client.id, plan, weights, state, published, x, y, batches, rng, noise)
 
@@ -198,7 +201,7 @@ class ClientRuntime:
         due = [probe for probe in self.strategy.probes if probe.when == when and probe.due(round)]
         if not due:
             return {}
-        tensors = {key: torch.from_numpy(value) for key, value in weights.items()}
+        tensors = {key: torch.from_numpy(value).to(self.device) for key, value in weights.items()}
         return {probe.name: probe.measure(self.model, tensors, task.x, task.y) for probe in due}
 
     def _conclude(self, done: _Prepared, result: LocalResult) -> Trained:

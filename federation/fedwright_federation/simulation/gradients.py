@@ -76,4 +76,4 @@ def _one_example_each(step: Step, clients: int, batch: int, stacked: bool) -> St
 def _draw(noise: Sequence[Noise], like: Tensor) -> Tensor:
     """Each client's noise from its own stream, so that it does not depend on who else is in the stack."""
     draws = [one.rng.standard_normal(like.shape[1:], dtype=np.float32) * np.float32(one.deviation) for one in noise]
-    return torch.from_numpy(np.stack(draws))
+    return torch.from_numpy(np.stack(draws)).to(like.device)

@@ -2,10 +2,12 @@
 
 A cohort is stacked along a leading axis, and clients that have made their steps drop off its end; everything else is the
 same code. What runs here is told by the strategy's client-side parts; batches, gradients and privacy are the platform's.
+It runs on the device that holds the samples; what goes in and comes out beside them lies in main memory.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -87,7 +89,7 @@ def _run(
     with torch.no_grad():
         measured = strategy.local.run(job)
         losses = job.mean_losses()
-    columns = [(key, value.numpy()) for key, value in job.weights.items()]
+    columns = [(key, value.cpu().numpy()) for key, value in job.weights.items()]
     if not stacked:
         return [LocalResult(dict(columns), losses[0], measured)]
     return [
@@ -102,13 +104,13 @@ class Job:
         self, strategy: Strategy, model: Model, weight_decay: float, tasks: Sequence[LocalTask], stacked: bool
     ) -> None:
         self.strategy, self.model, self.weight_decay = strategy, model, weight_decay
-        self.tasks, self.stacked = tasks, stacked
+        self.tasks, self.stacked, self.device = tasks, stacked, tasks[0].x.device
         self.weights = self._join([task.weights for task in tasks], own=True)
         self.start = self._join([task.weights for task in tasks])
         self.state = self._join_named([task.state for task in tasks])
         self.published = self._join_named([task.published for task in tasks])
         self.scalars = {
-            name: self._stack([torch.tensor(task.plan.scalars[name]) for task in tasks])
+            name: self._stack([torch.tensor(task.plan.scalars[name], device=self.device) for task in tasks])
             for name in tasks[0].plan.scalars
         }
         self.present = self._stack([_present(task, outputs(model, task.weights)) for task in tasks])
@@ -142,7 +144,7 @@ class Job:
         """Each client's mean over its steps; zero where it made none."""
         if not self.stacked:
             return [torch.stack(self.losses).mean().item() if self.losses else 0.0]
-        totals = torch.zeros(len(self.tasks))
+        totals = torch.zeros(len(self.tasks), device=self.device)
         for loss in self.losses:
             totals[: len(loss)] += loss
         return [total / max(1, task.plan.steps) for total, task in zip(totals.tolist(), self.tasks, strict=True)]
@@ -154,12 +156,12 @@ class Job:
     def _rows(self, first: NDArray[np.int64], steps: int) -> Tensor:
         """[steps, b] or [steps, active, b] rows of the joined data."""
         if not self.stacked:
-            return torch.from_numpy(self.tasks[0].batches[first[0] : first[0] + steps])
+            return self._here(self.tasks[0].batches[first[0] : first[0] + steps])
         each = [
             task.batches[at : at + steps] + offset
             for task, at, offset in zip(self.tasks, first, self.offsets, strict=False)
         ]
-        return torch.from_numpy(np.stack(each, axis=1))
+        return self._here(np.stack(each, axis=1))
 
     def _stack(self, each: Sequence[Tensor]) -> Tensor:
         return torch.stack(list(each)) if self.stacked else each[0]
@@ -167,8 +169,11 @@ class Job:
     def _join(self, trees: Sequence[Tree], own: bool = False) -> Tensors:
         """Tensors that share memory with the trees where there is nothing to stack and they need not be our own."""
         if self.stacked:
-            return {key: torch.from_numpy(np.stack([tree[key] for tree in trees])) for key in trees[0]}
-        return {key: torch.from_numpy(value.copy() if own else value) for key, value in trees[0].items()}
+            return {key: self._here(np.stack([tree[key] for tree in trees])) for key in trees[0]}
+        return {key: self._here(value.copy() if own else value) for key, value in trees[0].items()}
+
+    def _here(self, array: NDArray[Any]) -> Tensor:
+        return torch.from_numpy(array).to(self.device)
 
     def _join_named(self, nameds: Sequence[Named]) -> dict[str, Tensors]:
         return {name: self._join([named[name] for named in nameds]) for name in nameds[0]}
@@ -230,5 +235,5 @@ class Stretch:
 def _present(task: LocalTask, classes: int) -> Tensor:
     """All of them in private steps: which are there is a figure of samples that no clipping of one's gradient hides."""
     if task.noise is not None:
-        return torch.ones(classes, dtype=torch.bool)
+        return torch.ones(classes, dtype=torch.bool, device=task.y.device)
     return torch.bincount(task.y, minlength=classes) > 0

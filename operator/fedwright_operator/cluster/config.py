@@ -84,7 +84,7 @@ class OperatorConfig(Strict):
     namespaces: Annotated[tuple[Namespace, ...], Field(max_length=256)] = ()
     """Whose requests are served; none named: all."""
     lease: Name = "fedwright-operator"
-    threads: Annotated[int, Field(ge=1, le=64)] = 8
+    threads: Annotated[int, Field(ge=1, le=64)] = 6
     """Passes at one time."""
     log: LogSettings = LogSettings()
     ports: Ports = Ports()

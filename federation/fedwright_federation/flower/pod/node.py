@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from flwr.supercore.heartbeat import HeartbeatSender
 from flwr.supernode.fleet_http_client import FleetHttpClient
@@ -25,7 +25,7 @@ from fedwright_federation.flower import node
 from fedwright_federation.flower.certificates import ensure_secret
 from fedwright_federation.flower.home import NodeHome
 from fedwright_federation.flower.node import Link
-from fedwright_federation.flower.node_data import NodeSetting
+from fedwright_federation.flower.node_data import Device, NodeSetting
 from fedwright_federation.flower.pod.presence import Watch
 from fedwright_federation.flower.processes import reap, signal_group, spawn
 from fedwright_federation.flower.supervision import Unit
@@ -90,10 +90,11 @@ def _parse(argv: Sequence[str] | None) -> tuple[Pod, NodeSetting]:
     parser.add_argument("--place", type=int, required=True, help="of this node within its group, from 0")
     parser.add_argument("--nodes", type=int, required=True, help="of all groups")
     parser.add_argument("--data", type=NodeData.model_validate_json, required=True, help="a NodeData as JSON")
+    parser.add_argument("--device", choices=get_args(Device), default="cpu", help="where its ClientApps compute")
     parser.add_argument("--home", type=Path, required=True, help="the executor's folder for data and state")
     given = parser.parse_args(argv)
     number, home = given.first + given.place, NodeHome(given.home)
-    setting = NodeSetting(number, f"node-{number}", given.nodes, given.data, given.place, home)
+    setting = NodeSetting(number, f"node-{number}", given.nodes, given.data, given.place, home, given.device)
     return Pod(Link(given.superlink, given.root_certificates, given.key), given.own, given.shared), setting
 
 

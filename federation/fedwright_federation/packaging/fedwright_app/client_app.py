@@ -20,6 +20,7 @@ from fedwright_federation.simulation.messages import Download
 
 from . import wire
 from .data import NodeData, load
+from .device import device_of, somewhere
 from .logs import log
 from .measures import measure
 from .memory import Diary
@@ -35,6 +36,7 @@ torch.set_num_threads(1)
 def query(message: Message, context: Context) -> Message:
     """Who this node is, for a server that knows it by a random number only."""
     config = context.node_config
+    device_of(config)  # a node that cannot do its work says so before the first round
     client = _client(config, load(config, read_settings()))
     return Message(wire.pack_about(client.id, client.samples, client.capability), reply_to=message)
 
@@ -42,7 +44,17 @@ def query(message: Message, context: Context) -> Message:
 @app.train()
 def train(message: Message, context: Context) -> Message:
     """One round: measure the model that came, train from it, remember, and send what the strategy sends."""
-    visit = Visit.of(message, context)
+    return somewhere(device_of(context.node_config), lambda device: _train(message, context, device))
+
+
+@app.evaluate()
+def evaluate(message: Message, context: Context) -> Message:
+    """Measure a model, and nothing else."""
+    return somewhere(device_of(context.node_config), lambda device: _evaluate(message, context, device))
+
+
+def _train(message: Message, context: Context, device: torch.device) -> Message:
+    visit = Visit.of(message, context, device)
     order = visit.order
     download = _read(order.download)
     measures = visit.measures(_read(order.judged) if order.judged else download)
@@ -50,14 +62,12 @@ def train(message: Message, context: Context) -> Message:
     if trained.memory is not None:
         visit.diary.keep(order.round, trained.memory, order.since)
     upload = trained.upload.encode() if trained.upload else b""
-    log("trained", job=order.job, round=order.round, client=visit.client.id, sent_bytes=len(upload))
+    log("trained", job=order.job, round=order.round, client=visit.client.id, sent_bytes=len(upload), device=str(device))
     return Message(Answer(upload, measures).pack(), reply_to=message)
 
 
-@app.evaluate()
-def evaluate(message: Message, context: Context) -> Message:
-    """Measure a model, and nothing else."""
-    visit = Visit.of(message, context)
+def _evaluate(message: Message, context: Context, device: torch.device) -> Message:
+    visit = Visit.of(message, context, device)
     return Message(Answer(b"", visit.measures(_read(visit.order.judged))).pack(), reply_to=message)
 
 
@@ -74,13 +84,13 @@ class Visit:
     memory: ClientMemory | None
 
     @classmethod
-    def of(cls, message: Message, context: Context) -> "Visit":
+    def of(cls, message: Message, context: Context, device: torch.device) -> "Visit":
         order = Order.unpack(message.content)
         folder = Path(str(context.node_config["state-dir"])) / order.job
         setup = set_up(order.rounds, order.clients, folder)
         data = load(context.node_config, setup.settings)
         diary = Diary(folder)
-        runtime = ClientRuntime(setup.strategy, setup.model, setup.run)
+        runtime = ClientRuntime(setup.strategy, setup.model, setup.run, device)
         client = _client(context.node_config, data)
         return cls(order, setup, client, data, runtime, diary, diary.recall(order.since))
 
@@ -95,7 +105,9 @@ class Visit:
         }
         own = self.runtime.personal(self.client, whole, self.data.train, self.memory, number)
         model = own_part(self.setup.heads, self.runtime.model, whole, self.client.id)
-        return measure(self.setup.strategy, self.runtime.model, {**model, **own}, self.data.held_out)
+        return measure(
+            self.setup.strategy, self.runtime.model, {**model, **own}, self.data.held_out, self.runtime.device
+        )
 
 
 def _client(config: Mapping[str, object], data: NodeData) -> ClientInfo:

@@ -9,15 +9,19 @@ from fedwright_federation.algorithm.strategy import Strategy
 from fedwright_federation.algorithm.tree import Tree
 from fedwright_federation.simulation.run import Shard
 
+from .device import CPU
 
-def measure(strategy: Strategy, model: Model, weights: Tree, rows: Shard) -> dict[str, float]:
+
+def measure(
+    strategy: Strategy, model: Model, weights: Tree, rows: Shard, device: torch.device = CPU
+) -> dict[str, float]:
     """`rows`, and over them `accuracy` and mean cross-entropy `loss`; of no rows, `rows` alone."""
     if not len(rows.y):
         return {"rows": 0.0}
-    tensors = {key: torch.from_numpy(np.array(value)) for key, value in weights.items()}
-    labels = torch.from_numpy(rows.y)
+    tensors = {key: torch.from_numpy(np.array(value)).to(device) for key, value in weights.items()}
+    x, labels = torch.from_numpy(rows.x).to(device), torch.from_numpy(rows.y).to(device)
     with torch.no_grad():
-        logits = strategy.evaluation.logits(model.forward(tensors, torch.from_numpy(rows.x), train=False))
+        logits = strategy.evaluation.logits(model.forward(tensors, x, train=False))
         loss = cross_entropy(logits, labels)
     hits = (logits.argmax(-1) == labels).float().mean()
     return {"rows": float(len(labels)), "accuracy": float(hits), "loss": float(loss)}
