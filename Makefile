@@ -49,10 +49,13 @@ E2E ?= tests/cluster
 e2e: $(READY)
 	tools/with-cluster $(BIN)/python -m pytest -m cluster $(E2E)
 
-# The lock is complete, so nothing is resolved here: --no-deps keeps pip from looking for more.
-$(READY): requirements.lock pyproject.toml
+# The lock is complete, so nothing is resolved here: --no-deps keeps pip from looking for more. A torch for CPUs, from an index
+# of such wheels (PIP_EXTRA_INDEX_URL), needs nothing else; the one of PyPI does not start without CUDA's libraries.
+$(READY): requirements.lock requirements-cuda.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -r requirements.lock
+	$(BIN)/python -c 'import torch' 2>/dev/null || \
+	  $(BIN)/pip install --quiet --disable-pip-version-check --no-deps -r requirements-cuda.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $(READY)
 

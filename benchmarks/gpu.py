@@ -28,6 +28,7 @@ from fedwright_federation.flower.home import Home
 from fedwright_federation.flower.site import MachineSite
 from fedwright_federation.flower.status import Status
 from fedwright_federation.models import build_model
+from fedwright_federation.packaging.fedwright_app.device import device_of
 from fedwright_federation.packaging.package import app_files, zipped
 from fedwright_federation.simulation.client import Assignment, ClientRuntime
 from fedwright_federation.simulation.messages import Download
@@ -57,18 +58,37 @@ def measure() -> list[Row]:
     if not torch.cuda.is_available():
         raise SystemExit(f"PyTorch {torch.__version__} sees no GPU here; run this where it does")
     gpu = torch.cuda.get_device_name()
-    rows = [row for net in NETS for row in _local_updates(net, gpu)]
+    rows = [_start(gpu), *(row for net in NETS for row in _local_updates(net, gpu))]
     with TemporaryDirectory(prefix="fedwright-gpu-") as folder:
         return rows + _federations(Path(folder), gpu)
+
+
+def _start(gpu: str) -> Row:
+    """Each message to a node is answered by a process of its own, so each pays this."""
+    command = [sys.executable, "-c", _FIRST_STEP]
+    seconds = median(float(subprocess.run(command, check=True, capture_output=True).stdout) for _ in range(REPETITIONS))
+    return Row("a GPU's first convolution in a new process", seconds, "s", f"{gpu}, PyTorch is imported already")
+
+
+_FIRST_STEP = """
+import time
+import torch
+from fedwright_federation.packaging.fedwright_app.device import device_of
+began = time.perf_counter()
+device = device_of({"device": "cuda"})
+x, weight = torch.ones(64, 3, 32, 32, device=device), torch.ones(32, 3, 3, 3, device=device, requires_grad=True)
+torch.nn.functional.conv2d(x, weight).sum().backward()
+torch.cuda.synchronize()
+print(time.perf_counter() - began)
+"""
 
 
 # -- one client's local update ------------------------------------------------------------------------------------------
 def _local_updates(net: Net, gpu: str) -> list[Row]:
     shard = _shard(0)
-    cpu, there = _epoch(net, torch.device("cpu"), shard), _epoch(net, torch.device("cuda"), shard)
-    again = _epoch(net, torch.device("cuda"), shard).model
+    cpu, there, again = (_epoch(net, device, shard) for device in ("cpu", "cuda", "cuda"))
     apart = max(float(np.abs(cpu.model[key] - there.model[key]).max()) for key in cpu.model)
-    same = all(np.array_equal(there.model[key], again[key]) for key in again)
+    same = all(np.array_equal(there.model[key], again.model[key]) for key in again.model)
     name = f"{net.title}: an epoch of {SAMPLES} samples"
     return [
         Row(f"{name} on the CPU", cpu.seconds, "s", f"one thread, median of {REPETITIONS}"),
@@ -84,10 +104,10 @@ class _Epoch:
     model: Tree
 
 
-def _epoch(net: Net, device: torch.device, shard: Shard) -> _Epoch:
+def _epoch(net: Net, device: str, shard: Shard) -> _Epoch:
     torch.set_num_threads(1)
     run = RunSpec(SharedTraining(1, epochs=1.0, batch_size=BATCH), 1, seed=1)
-    runtime = ClientRuntime(fedavg(lr=LR), build_model(net.spec, SHAPE, CLASSES), run, device)
+    runtime = ClientRuntime(fedavg(lr=LR), build_model(net.spec, SHAPE, CLASSES), run, device_of({"device": device}))
     given = Assignment(ClientInfo(0, len(shard.y)), Download(1, dict(runtime.initial)), shard, None)
     runtime.train(given)  # libraries and kernels are loaded now
     times = []

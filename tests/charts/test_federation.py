@@ -38,6 +38,7 @@ ADMINISTRATOR: Json = {
     "external": OUTSIDE,
     "runtimeClassName": "gvisor",
     "trialImage": "docker.io/example/data:1",
+    "placement": {"gpu": {"image": "docker.io/example/flower-cuda:1"}},
     "storage": {"className": "fast", "results": "8Gi"},
     "imagePullSecrets": [],
 }
@@ -195,6 +196,15 @@ def test_edge_is_one_pod_a_labelled_node(everything: list[Json]) -> None:
 def test_gpu_is_asked_for_what_trains(everything: list[Json]) -> None:
     assert container(everything, "node-gpu", "superexec")["resources"]["limits"]["nvidia.com/gpu"] == 1
     assert "nvidia.com/gpu" not in container(everything, "node-gpu", "supernode")["resources"]["limits"]
+
+
+def test_what_trains_on_a_gpu_is_told_so_and_has_an_image_for_it(everything: list[Json]) -> None:
+    assert "--device=cuda" in container(everything, "node-gpu", "supernode")["args"]
+    assert container(everything, "node-gpu", "superexec")["image"] == "docker.io/example/flower-cuda:1"
+    others = [
+        one for one in everything if one["metadata"]["name"] != "federation-node-gpu" and one["kind"] == "StatefulSet"
+    ]
+    assert others and "cuda" not in json.dumps(others)
 
 
 def test_nodes_outside_have_no_pods_but_a_way_in_and_words(everything: list[Json]) -> None:

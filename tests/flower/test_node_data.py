@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from flwr.common.config import parse_config_args
 
-from fedwright_crds.federation import FederationSpec, NodeData, NodeGroup
+from fedwright_crds.federation import FederationSpec, NodeData, NodeGroup, Placement
 from fedwright_crds.task import Data, DataSource, Head, Partition, PartitionKind, Task
 from fedwright_federation.flower.home import Home
 from fedwright_federation.flower.node_data import make_trial_data, settings
@@ -33,6 +33,16 @@ def test_nodes_are_numbered_over_all_groups(tmp_path: Path) -> None:
     assert configs[0]["data-path"] == "/data/it's here.npz"
     assert configs[2]["data-entry-point"] == "owner.data:load" and "data-path" not in configs[2]
     assert len({str(config["state-dir"]) for config in configs}) == 3
+
+
+def test_nodes_placed_on_gpus_compute_there(tmp_path: Path) -> None:
+    data = NodeData(path="/data/rows.npz")
+    plain, placed = (
+        NodeGroup(name="plain", nodes=1, data=data),
+        NodeGroup(name="a", nodes=1, data=data, placement=Placement.GPU),
+    )
+    configs = [parse_config_args([node.config]) for node in settings(Home(tmp_path), spec(plain, placed))]
+    assert "device" not in configs[0] and configs[1]["device"] == "cuda"
 
 
 def test_a_trials_nodes_hold_one_shard_each(tmp_path: Path) -> None:

@@ -5,12 +5,15 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+import torch
 from federations import close, prepare, same, spec, tiny
 
 import fedwright_federation.strategies as recipes
-from fedwright_federation.algorithm import Strategy, Training, check
+from fedwright_federation.algorithm import Strategy, Training, Tree, check
 from fedwright_federation.algorithm.legality import refusals
 from fedwright_federation.models import Mlp
+from fedwright_federation.packaging.fedwright_app.device import device_of
+from fedwright_federation.simulation.client import ClientRuntime
 from fedwright_federation.simulation.engine import Executor, Simulation, Snapshot
 from fedwright_federation.simulation.memory import ClientMemory
 from fedwright_federation.simulation.messages import Download, Upload
@@ -21,6 +24,8 @@ from fedwright_federation.strategies.feddm import feddm
 Recipe = Callable[..., Strategy]
 
 EVERY: dict[str, Recipe] = {name: getattr(recipes, name) for name in recipes.__all__}
+ON_OTHER_DEVICES = {"fedpaq": 0.05}
+"""How far apart models may be where 1e-4 is too strict: one rounding more, and a weight is sent as the next level of a codec."""
 MODEL, CAPABILITIES = Mlp((20,), 3, (16, 12), True), [1.0, 0.5, 0.5, 0.3]
 
 
@@ -165,39 +170,17 @@ def test_without_hidden_layers_it_runs_or_says_what_it_lacks(name: str) -> None:
 
 
 # -- devices ------------------------------------------------------------------------------------------------------------
-def on(device: str, name: str) -> Simulation:
-    simulation = prepare(small(name), MODEL, tiny(features=20), spec(rounds=2), CAPABILITIES)
-    simulation.client = ClientRuntime(simulation.strategy, MODEL, simulation.run, torch.device(device))
-    return simulation
-
-
-@pytest.fixture
-def pretended_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Tensors without values that know their device: one on the CPU and one on the GPU cannot meet in an operation."""
-
-    def zeros(tensor: torch.Tensor) -> NDArray[Any]:
-        assert tensor.device.type == "cpu"
-        return np.zeros(tensor.shape, torch.empty(0, dtype=tensor.dtype, device="meta").numpy_dtype)
-
-    with FakeTensorMode(allow_non_fake_inputs=True):
-        yield
-
-
-@pytest.mark.parametrize("name", EVERY)
-def test_its_local_update_stays_on_the_device_of_the_samples(pretended_gpu: None, name: str) -> None:
-    del pretended_gpu
-    simulation = on("cuda", name)
-    simulation._train(simulation.server.configure(1))
-
-
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
 @pytest.mark.parametrize("name", EVERY)
 def test_on_a_gpu_it_makes_the_same_model_within_rounding_and_the_same_bytes_again(name: str) -> None:
-    models = []
-    for device in ("cpu", "cuda", "cuda"):
-        simulation = on(device, name)
-        for _ in range(2):
-            assert not simulation.step().rejected
-        models.append(simulation.server.x)
-    assert close(models[0], models[1], 1e-4)
-    assert same(models[1], models[2])
+    cpu, gpu, again = (trained_on(device, name) for device in ("cpu", "cuda", "cuda"))
+    assert close(cpu, gpu, ON_OTHER_DEVICES.get(name, 1e-4))
+    assert same(gpu, again)
+
+
+def trained_on(device: str, name: str) -> Tree:
+    simulation = prepare(small(name), MODEL, tiny(features=20), spec(rounds=2), CAPABILITIES)
+    simulation.client = ClientRuntime(simulation.strategy, MODEL, simulation.run, device_of({"device": device}))
+    for _ in range(2):
+        assert not simulation.step().rejected
+    return simulation.server.x

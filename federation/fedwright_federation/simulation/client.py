@@ -23,7 +23,6 @@ from fedwright_federation.simulation.privacy import Mechanism, PrivacySpentError
 from fedwright_federation.simulation.run import RunSpec, Shard
 from fedwright_federation.simulation.seeds import stream
 
-
 CPU = torch.device("cpu")
 
 
