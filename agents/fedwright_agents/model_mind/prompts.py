@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
+from textwrap import shorten
 from typing import Any
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
@@ -32,7 +33,20 @@ def compact(value: Strict | Mapping[str, Any]) -> str:
 
 
 def figures(measures: Mapping[str, float]) -> str:
-    return ", ".join(f"{name} {value:.4g}" for name, value in measures.items())
+    """Those of clients only where they differ from the whole's."""
+    told = {
+        name: value for name, value in measures.items() if measures.get(_of_all(name)) != value or _of_all(name) == name
+    }
+    return ", ".join(f"{name} {value:.4g}" for name, value in told.items())
+
+
+def _of_all(name: str) -> str:
+    return name.replace("/PerClient", "/Global")
+
+
+def brief(text: str, most: int) -> str:
+    """At most so many characters, and no word cut: the end says where there is more."""
+    return shorten(text, most, placeholder=" ...")
 
 
 def fenced(source: str, name: str) -> str:
@@ -51,7 +65,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         autoescape=False,
     )
-    environment.filters |= {"data": as_data, "compact": compact, "figures": figures, "fenced": fenced}
+    environment.filters |= {"data": as_data, "compact": compact, "figures": figures, "fenced": fenced, "brief": brief}
     return environment
 
 

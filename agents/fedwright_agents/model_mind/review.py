@@ -23,7 +23,7 @@ SAMPLES = 3
 SCORES = {str(score): score for score in range(1, 6)}
 STEPS = {
     "novelty": "name the nearest strategy that was tried or that the catalogue has; judge by what the difference would change "
-    "in training, not by names; the same parts under another name are 1.",
+    "in training, not by names; what was tried under another name is 1, a method of the catalogue as it stands 2.",
     "correctness": "check that parts and slots fit together and fit the model and task, and that the mechanism answers what "
     "the facts of the data show; what cannot run or works against the objective is 1.",
     "testability": "check that the hypothesis could be refuted by the simulation, names an effect, and that few things change "
@@ -31,7 +31,7 @@ STEPS = {
 }
 OWN_STEPS = (
     "say what this criterion asks of a strategy for this request; judge each proposal by its mechanism alone; "
-    "where nothing speaks for it, 3."
+    "where nothing speaks for or against it, 3."
 )
 _LINE = re.compile(r"^\W*P(?P<proposal>\d{1,3})\W+D(?P<dimension>\d{1,2})\W+(?P<score>[1-5])\b", re.MULTILINE)
 Scores = dict[tuple[int, int], float]

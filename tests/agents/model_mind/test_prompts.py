@@ -7,7 +7,7 @@ import pytest
 from jinja2 import UndefinedError
 
 from fedwright_agents.model_mind import context
-from fedwright_agents.model_mind.prompts import render
+from fedwright_agents.model_mind.prompts import brief, figures, render
 from fedwright_crds.documents import CodeInput, DataFacts
 from fedwright_crds.request import RequestSpec
 from fedwright_crds.task import ModelSpec
@@ -100,3 +100,18 @@ def test_what_all_prompts_share_is_lean_and_the_same_for_all(spec: RequestSpec, 
 def test_an_undefined_value_is_an_error() -> None:
     with pytest.raises(UndefinedError):
         render("code")
+
+
+def test_what_is_shortened_ends_with_a_whole_word_and_says_so() -> None:
+    assert brief("a reason that is short", 40) == "a reason that is short"
+    assert brief("a reason that goes on and on", 20) == "a reason that ..."
+
+
+def test_figures_of_clients_are_told_where_they_differ_from_the_wholes() -> None:
+    measures = {
+        "Accuracy/Global": 0.9,
+        "Accuracy/PerClient": 0.8,
+        "UploadBytes/Global": 7.0,
+        "UploadBytes/PerClient": 7.0,
+    }
+    assert figures(measures) == "Accuracy/Global 0.9, Accuracy/PerClient 0.8, UploadBytes/Global 7"
