@@ -17,8 +17,9 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import torch
 
+from benchmarks.fedavg import CODE
 from benchmarks.table import Row
-from fedwright_crds.documents import CandidateCode, DeployInput, DeploymentMetrics, PackageInput
+from fedwright_crds.documents import DeployInput, DeploymentMetrics, PackageInput
 from fedwright_crds.federation import Placement
 from fedwright_crds.task import Architecture, Data, DataSource, ModelSpec, Task, Training
 from fedwright_federation.algorithm import ClientInfo, Tree
@@ -161,20 +162,12 @@ def _group(root: Path, place: Placement, number: int) -> dict[str, object]:
 
 
 def _deployed(home: Home) -> DeploymentMetrics:
-    order = Job.of(DeployInput(job="gpu", rounds=ROUNDS), zipped(app_files(_settings(), _CODE)), MachineSite(home))
+    order = Job.of(DeployInput(job="gpu", rounds=ROUNDS), zipped(app_files(_settings(), CODE)), MachineSite(home))
     Submission(order).follow(lambda: False, lambda _: None)
     metrics = order.metrics()
     if metrics is None or not order.done:
         raise SystemExit("the run did not end")
     return metrics
-
-
-_CODE = CandidateCode(
-    files={
-        "strategy.py": "from fedwright_federation.strategies.fedavg import fedavg\n\n\n"
-        "def build(hyperparameters):\n    return fedavg(lr=hyperparameters['lr'])\n"
-    }
-)
 
 
 def _settings() -> PackageInput:

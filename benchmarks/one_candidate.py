@@ -16,12 +16,13 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from benchmarks.fedavg import CODE
 from benchmarks.ray_backend import RayBackend
 from benchmarks.table import Row
 from fedwright_boxes import LocalBoxes, image_digests
 from fedwright_boxes.memory import tree_pss_mib
 from fedwright_crds.base import Digest, Strict, canonical
-from fedwright_crds.documents import CandidateCode, DataFacts, JudgeSpec, PackageInput, Score, Split
+from fedwright_crds.documents import DataFacts, JudgeSpec, PackageInput, Score, Split
 from fedwright_crds.judging_work import inspect_work, judging_work
 from fedwright_crds.request import Objective
 from fedwright_crds.task import Data, DataSource, ModelSpec, Partition, PartitionKind, Task, Training
@@ -33,12 +34,6 @@ from fedwright_operator.local.artifacts import Artifacts
 REPETITIONS = 7
 MODEL = ModelSpec(hidden=(64,))
 LEARNING_RATE = 0.1
-CODE = CandidateCode(
-    files={
-        "strategy.py": "from fedwright_federation.strategies.fedavg import fedavg\n\n\n"
-        "def build(hyperparameters):\n    return fedavg(lr=hyperparameters['lr'])\n"
-    }
-)
 
 
 @dataclass(frozen=True)

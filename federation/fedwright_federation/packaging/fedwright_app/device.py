@@ -6,10 +6,11 @@ from typing import TypeVar
 
 import torch
 
+from fedwright_federation.simulation.client import CPU
+
 from .logs import log
 
 Answer = TypeVar("Answer")
-CPU = torch.device("cpu")
 
 
 class DeviceError(RuntimeError):

@@ -9,12 +9,8 @@ from fedwright_federation.algorithm.strategy import Strategy
 from fedwright_federation.algorithm.tree import Tree
 from fedwright_federation.simulation.run import Shard
 
-from .device import CPU
 
-
-def measure(
-    strategy: Strategy, model: Model, weights: Tree, rows: Shard, device: torch.device = CPU
-) -> dict[str, float]:
+def measure(strategy: Strategy, model: Model, weights: Tree, rows: Shard, device: torch.device) -> dict[str, float]:
     """`rows`, and over them `accuracy` and mean cross-entropy `loss`; of no rows, `rows` alone."""
     if not len(rows.y):
         return {"rows": 0.0}
