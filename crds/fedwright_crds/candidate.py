@@ -130,6 +130,13 @@ class TrialScore(Strict):
     failure: Line = ""
 
 
+class RoundAccuracy(Strict):
+    """Mean over the selection seeds after so many rounds, in the objective's scope."""
+
+    round: Annotated[int, Field(ge=1)]
+    accuracy: float
+
+
 class CandidateStatus(Strict):
     phase: CandidatePhase = CandidatePhase.PROPOSED
     observed_generation: Annotated[int, Field(ge=0)] = 0
@@ -153,6 +160,8 @@ class CandidateStatus(Strict):
     violation: Annotated[float, Field(ge=0)] = 0.0
     """By how much the constraints' margins are passed on the selection split, in margins; 0 is within all of them."""
     measures: Measures = Field(default_factory=dict)
+    curve: Annotated[tuple[RoundAccuracy, ...], Field(max_length=8)] = ()
+    """The way to the score: accuracy after a few evenly spaced rounds."""
     federated: bool | None = None
     """Whether a process per client, each with its own shard alone, gave the same answers; null until tried."""
     finals: Annotated[tuple[Digest, ...], Field(max_length=200)] = ()

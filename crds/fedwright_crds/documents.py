@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, StringConstraints
 
 from fedwright_crds.base import Digest, Hyperparameters, Line, Name, Strict, Text, Word
-from fedwright_crds.candidate import Origin, Part, Range, TrialScore
+from fedwright_crds.candidate import Origin, Part, Range, RoundAccuracy, TrialScore
 from fedwright_crds.request import Answer, Constraint, Objective, Privacy, Question, RequestSpec
 from fedwright_crds.task import Metric, ModelSpec, Scope, Task
 
@@ -110,6 +110,14 @@ class CandidateCode(Strict):
     files: Annotated[dict[FileName, SourceText], Field(min_length=1, max_length=32)]
 
 
+class ParentCode(Strict):
+    """What a candidate starts from."""
+
+    title: Line
+    parts: tuple[Part, ...] = ()
+    code: CandidateCode
+
+
 class CodeInput(Strict):
     title: Line
     method: Word
@@ -120,6 +128,7 @@ class CodeInput(Strict):
     model: ModelSpec
     task: Task
     privacy: Privacy | None = None
+    parent: ParentCode | None = None
 
 
 class CodeOutput(Strict):
@@ -280,7 +289,9 @@ class CandidateOutcome(Strict):
     reason: Line = ""
     score: float | None = None
     measures: dict[str, float] = Field(default_factory=dict)
+    curve: tuple[RoundAccuracy, ...] = ()
     best: Hyperparameters = Field(default_factory=dict)
+    trials: tuple[TrialScore, ...] = ()
 
 
 class ReflectInput(Strict):
@@ -433,7 +444,6 @@ class ReportCandidate(Strict):
     per_client: tuple[float, ...] = ()
     probe: PrivacyProbe | None = None
     grades: tuple[Grade, ...] = ()
-    trials: tuple[TrialScore, ...] = ()
 
 
 class ReportInput(Strict):

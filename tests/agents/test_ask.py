@@ -9,6 +9,7 @@ import pytest
 from fedwright_agents.model_mind import gateway_model
 from fedwright_agents.programs import ask
 from fedwright_agents.programs import code as program
+from fedwright_crds.candidate import Part
 from fedwright_crds.documents import CodeInput
 from fedwright_crds.request import RequestSpec
 from fedwright_crds.work import AWAY
@@ -19,7 +20,8 @@ def box(tmp_path: Path, spec: RequestSpec, monkeypatch: pytest.MonkeyPatch) -> P
     for name in ("in", "out", "secret"):
         (tmp_path / name).mkdir()
     assert spec.model is not None
-    order = CodeInput(title="Mine", method="fedavg", hypothesis="it helps", model=spec.model, task=spec.task)
+    parts = (Part(slot="combiner", name="SignVote"),)
+    order = CodeInput(title="M", method="fedavg", parts=parts, hypothesis="h", model=spec.model, task=spec.task)
     (tmp_path / "in" / "code-input.json").write_text(json.dumps(order.to_wire()))
     monkeypatch.setenv("FEDWRIGHT_BOX", str(tmp_path))
     monkeypatch.setattr(gateway_model, "AWAY_SECONDS", 0.3)

@@ -131,7 +131,8 @@ def hostile(text: str) -> ReportInput:
         one["outcome"] |= {"title": line, "hypothesis": line, "reason": line}
         one["outcome"]["parts"] = [{"slot": "codec", "name": "none", "reason": line}]
         one["grades"] = [{"proposal": 0, "dimension": line, "score": 0.5, "reason": line}]
-        one["trials"] = [{"hyperparameters": {line[:60]: 1.0}, "rounds": 3, "seed": 0, "failure": line}, *one["trials"]]
+        trial = {"hyperparameters": {line[:60]: 1.0}, "rounds": 3, "seed": 0, "failure": line}
+        one["outcome"]["trials"] = [trial, *one["outcome"]["trials"]]
     found |= {"verdict": text, "judgedOn": line}
     found["spec"]["goal"] = text
     found["deployment"]["run"] = line
@@ -158,11 +159,12 @@ def test_two_strategies_of_one_title_are_told_apart() -> None:
     assert all(one["name"] in text for one in STRATEGIES)
 
 
-NOTHING = {"curves": [], "perClient": [], "grades": [], "trials": []}
+NOTHING = {"curves": [], "perClient": [], "grades": []}
 
 
 def bare(one: Document) -> Document:
-    return {name: part for name, part in {**one, **NOTHING}.items() if name != "probe"}
+    outcome = {**one["outcome"], "trials": []}
+    return {name: part for name, part in {**one, **NOTHING, "outcome": outcome}.items() if name != "probe"}
 
 
 def lone() -> Document:
@@ -243,7 +245,7 @@ def test_a_large_search_stays_a_small_file() -> None:
     found = document()
     for number in range(60):
         one = candidate({**STRATEGIES[4], "name": f"many-{number}", "title": f"Variant {number}"}, number)
-        one["trials"] = one["trials"] * 20
+        one["outcome"]["trials"] = one["outcome"]["trials"] * 20
         one["perClient"] = one.get("perClient", []) * 50
         one["outcome"]["hypothesis"] = "because " * 2000
         found["candidates"].append(one)

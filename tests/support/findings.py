@@ -140,7 +140,7 @@ def plan() -> Document:
 def candidate(one: Document, number: int) -> Document:
     """With curves, clients and a probe where it met the test split; with grades where it was proposed."""
     judged = (one["origin"] == "Baseline" and one["method"] != "fedprox") or one["name"] in FINALISTS
-    found: Document = {"outcome": outcome(one), "trials": trials(one, number)}
+    found: Document = {"outcome": {**outcome(one), "trials": trials(one, number)}}
     if judged:
         found |= {"curves": curves(one, number), "perClient": clients(one, number), "probe": probe(number)}
     if one["origin"] == "Proposal":

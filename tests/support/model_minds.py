@@ -78,14 +78,6 @@ def build(hyperparameters):
         hyperparameters={"lr": lr},
     )
 '''
-PLAIN = """from fedwright_federation.algorithm import ServerSgd, Sgd, Strategy
-
-
-def build(hyperparameters):
-    lr, server_lr = (float(hyperparameters.get(name, 1.0)) for name in ("lr", "server_lr"))
-    chosen = {"lr": lr, "server_lr": server_lr}
-    return Strategy(name="Longer", local=Sgd(lr=lr), server=ServerSgd(lr=server_lr), hyperparameters=chosen)
-"""
 TESTS = """from .strategy import build
 
 
@@ -129,10 +121,8 @@ def plan(_prompt: str) -> str:
     return "Here is the plan.\n" + json.dumps({"summary": "One label a client.", "candidates": [OWN_CONTROL]})
 
 
-def code(prompt: str) -> str:
-    if "Own control variates" in prompt:
-        return _files(strategy=STRATEGY, control=BROKEN, test_strategy=TESTS)
-    return _files(strategy=PLAIN, test_strategy=TESTS)
+def code(_prompt: str) -> str:
+    return _files(strategy=STRATEGY, control=BROKEN, test_strategy=TESTS)
 
 
 def debug(_prompt: str) -> str:

@@ -33,7 +33,6 @@ from fedwright_crds.documents import (
     ReviewOutput,
     RoundMetrics,
     Score,
-    Split,
     TestReport,
     TuneInput,
     TuneOutput,
@@ -42,6 +41,7 @@ from fedwright_crds.documents import (
     Plan as SearchPlan,
 )
 from fedwright_crds.federation import Federation
+from fedwright_crds.judging_work import evaluated_rounds
 from fedwright_crds.request import FLStrategyRequest
 from fedwright_crds.task import Architecture, ModelSpec
 from fedwright_crds.transcript import Charge
@@ -266,21 +266,24 @@ class World:
 
     def answer_judge(self, work: Work) -> Answer:
         spec = JudgeSpec.model_validate_json(self.read(work, "judge.json"))
+        metrics = self.metrics(work, spec)
+        curve = tuple(self.point(work, spec, rounds) for rounds in evaluated_rounds(spec))
+        return {"score.json": Score(ok=True, metrics=metrics, curve=curve)}
+
+    def metrics(self, work: Work, spec: JudgeSpec) -> dict[str, float]:
         value = self.accuracy(work, spec)
-        point = CurvePoint(
-            round=spec.rounds,
-            accuracy=value,
-            client_accuracy=value,
-            upload_mebibytes=1.0,
-            simulated_seconds=1.0,
+        return {"Accuracy/Global": value, "Accuracy/PerClient": value - 0.1, "UploadMebibytes/Global": 1.0}
+
+    def point(self, work: Work, spec: JudgeSpec, rounds: int) -> CurvePoint:
+        value = self.accuracy(work, spec.model_copy(update={"rounds": rounds}))
+        return CurvePoint(
+            round=rounds, accuracy=value, client_accuracy=value - 0.1, upload_mebibytes=1.0, simulated_seconds=1.0
         )
-        metrics = {"Accuracy/Global": value, "UploadMebibytes/Global": 1.0}
-        return {"score.json": Score(ok=True, metrics=metrics, curve=(point,) if spec.split is Split.TEST else ())}
 
     def answer_verify(self, work: Work) -> Answer:
         """The same run again."""
         spec = JudgeSpec.model_validate_json(self.read(work, "judge.json"))
-        metrics = {"Accuracy/Global": self.accuracy(work, spec), "UploadMebibytes/Global": 1.0}
+        metrics = self.metrics(work, spec)
         return {"score.json": Score(ok=True, metrics=metrics, largest_difference=0.0)}
 
     def answer_decide(self, work: Work) -> Answer:

@@ -115,7 +115,8 @@ def affordable(known: Catalogue, one: Idea, constraints: Sequence[Constraint]) -
 
 
 def _without_tolls(known: Catalogue, one: Range, most: float) -> Range:
-    dear = {toll.value for toll in known.hyperparameters[one.name].tolls if toll.accuracy > most}
+    meaning = known.hyperparameters.get(one.name)
+    dear = {toll.value for toll in meaning.tolls if toll.accuracy > most} if meaning else set()
     grid = tuple(value for value in one.grid if value not in dear)
     if not dear or not grid:
         return one

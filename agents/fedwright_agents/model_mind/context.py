@@ -6,13 +6,17 @@ from typing import Any
 from fedwright_agents.model_mind.prompts import compact, render
 from fedwright_crds.documents import CodeInput, DataFacts
 from fedwright_crds.request import RequestSpec
-from fedwright_crds.task import ModelSpec
+from fedwright_crds.task import Metric, ModelSpec
 from fedwright_federation.catalogue import catalogue
+
+BYTES = frozenset({Metric.UPLOAD_MEBIBYTES, Metric.DOWNLOAD_MEBIBYTES, Metric.SIMULATED_SECONDS})
+"""What depends on how an upload is written down."""
 
 
 def of_request(spec: RequestSpec, facts: DataFacts, model: ModelSpec | None) -> str:
     """For those who plan, reflect and review."""
-    request = render("request", spec=spec, task=spec.task, facts=_brief(facts), model=model)
+    bytes_count = bool(BYTES & {spec.objective.metric, *(one.metric for one in spec.constraints)})
+    request = render("request", spec=spec, task=spec.task, facts=_brief(facts), model=model, bytes_count=bytes_count)
     return "\n\n".join((render("shared"), render("catalogue", catalogue=catalogue()), request))
 
 

@@ -2,16 +2,17 @@
 
 import re
 from collections.abc import Collection, Iterable, Sequence
+from math import isclose
 
-from fedwright_agents.catalogue_mind.ideas import NoSuchIdeaError, affordable, composition_of, idea
-from fedwright_agents.model_mind.drafts import DraftIdea
+from fedwright_agents.catalogue_mind.ideas import NoSuchIdeaError, affordable, composition_of
+from fedwright_agents.model_mind.drafts import DraftIdea, DraftRange
 from fedwright_agents.model_mind.reading import Misread
 from fedwright_crds.candidate import Part, Range
 from fedwright_crds.documents import CandidateOutcome, Idea
 from fedwright_crds.request import RequestSpec
 from fedwright_crds.task import ModelSpec
-from fedwright_federation.catalogue import Catalogue, Composition, UnknownEntryError
-from fedwright_federation.catalogue.composition import SLOTS
+from fedwright_federation.catalogue import Catalogue, Composition, UnknownEntryError, catalogue
+from fedwright_federation.catalogue.composition import LOCAL, PLURAL, SLOTS
 
 LIKE = 0.85
 """Two hypotheses that share so many of their words (Jaccard) say the same thing."""
@@ -21,35 +22,28 @@ def idea_of(known: Catalogue, draft: DraftIdea, spec: RequestSpec, model: ModelS
     """The draft as an idea. Raises Misread where the catalogue's rules forbid it or it names no method."""
     parts = tuple(Part(slot=one.slot, name=one.name, reason=one.reason) for one in draft.parts)
     _require_method(known, draft.method)
-    own = [part for part in parts if part.name not in known.parts]
+    own = own_parts(parts)
     for part in parts:
         _require_slot(known, part)
     # What a part of the model's own does to the rules is seen when its code is tested.
     composition = _composed(known, draft, [part for part in parts if part not in own])
     if not own:
         _require_legal(composition, spec, model, draft.title)
-        return _of_catalogue_parts(known, draft, parts, spec)
-    ranges = {one.name: one for one in composition.ranges} | {one.name: _range(one) for one in _ranges(draft)}
-    return Idea(
+    made = Idea(
         title=draft.title,
         method=draft.method,
         parts=parts,
-        hyperparameters=tuple(ranges.values()),
+        hyperparameters=_searched(composition, own, draft),
         hypothesis=draft.hypothesis,
-        expected_effect=draft.expected_effect,
-    )
-
-
-def _of_catalogue_parts(known: Catalogue, draft: DraftIdea, parts: Sequence[Part], spec: RequestSpec) -> Idea:
-    made = idea(
-        known,
-        draft.method,
-        parts,
-        hypothesis=draft.hypothesis,
-        title=draft.title,
         expected_effect=draft.expected_effect,
     )
     return affordable(known, made, spec.constraints)
+
+
+def own_parts(parts: Iterable[Part]) -> list[Part]:
+    """Those that the catalogue does not have, so that somebody must write them."""
+    known = catalogue().parts
+    return [part for part in parts if part.name not in known]
 
 
 def _require_method(known: Catalogue, method: str) -> None:
@@ -79,16 +73,38 @@ def _require_legal(composition: Composition, spec: RequestSpec, model: ModelSpec
         raise Misread(f"{title} is not legal: [{fatal[0].rule}] {fatal[0].reason}.")
 
 
-def _ranges(draft: DraftIdea) -> list[Range]:
-    return [
-        Range(name=one.name, default=one.default, low=min(one.grid), high=max(one.grid), grid=one.grid)
-        for one in draft.hyperparameters
-    ]
+# -- what is searched -------------------------------------------------------------------------------------------------
+def _searched(composition: Composition, own: Sequence[Part], draft: DraftIdea) -> tuple[Range, ...]:
+    """The catalogue's ranges as the draft narrows them, less those of parts that give way, and the draft's own for own parts."""
+    said, replaced = {one.name: one for one in draft.hyperparameters}, _replaced(composition, own)
+    kept = {one.name: _narrowed(one, said.get(one.name)) for one in composition.ranges if one.name not in replaced}
+    new = {name: _range(one) for name, one in said.items() if name not in kept} if own else {}
+    return tuple((kept | new).values())
 
 
-def _range(one: Range) -> Range:
+def _replaced(composition: Composition, own: Sequence[Part]) -> frozenset[str]:
+    """Hyperparameters of catalogue parts whose slot holds one part, and now another; every local update keeps a step size."""
+    slots = {part.slot for part in own} - PLURAL
+    known, parts = composition.catalogue, composition.parts
+    left = tuple(name for name in parts if known.part(name).slot not in slots)
+    staying = {one.name for one in known.ranges((*left, LOCAL))}
+    return frozenset(one.name for one in known.ranges(parts) if one.name not in staying)
+
+
+def _narrowed(one: Range, said: DraftRange | None) -> Range:
+    """To those values of the catalogue's that the draft keeps: everyone is tuned over the same grid."""
+    if said is None:
+        return one
+    grid = tuple(value for value in one.grid if any(isclose(value, other) for other in said.grid)) or one.grid
+    wanted = [value for value in grid if isclose(value, said.default)]
+    default = next(iter([*wanted, *([one.default] if one.default in grid else []), *grid]))
+    return one.model_copy(update={"grid": grid, "default": default, "low": min(grid), "high": max(grid)})
+
+
+def _range(one: DraftRange) -> Range:
     """With the default among the values to try."""
-    return one if one.default in one.grid else one.model_copy(update={"grid": (one.default, *one.grid)})
+    grid = one.grid if one.default in one.grid else (one.default, *one.grid)
+    return Range(name=one.name, default=one.default, low=min(grid), high=max(grid), grid=grid)
 
 
 # -- novelty ----------------------------------------------------------------------------------------------------------

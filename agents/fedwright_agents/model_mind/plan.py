@@ -63,7 +63,10 @@ def plan(given: PlanInput, model: Model, web: Web | None = None) -> PlanOutput:
     tools = PlannersTools(asked.situation(expected), web)
     task = render(
         "plan",
+        catalogue=catalogue(),
+        trials=spec.search.trials,
         spec=spec,
+        criteria=(*by_catalogue.CRITERIA, *spec.review.criteria),
         answers=given.answers,
         baselines=[one.title for one in baselines],
         model=spec.model,

@@ -19,7 +19,13 @@ def reflect(asked: ReflectInput, model: Model) -> ReflectOutput:
     talk = Conversation(
         model,
         context.of_request(asked.spec, asked.facts, asked.plan.model),
-        render("reflect", asked=asked, within=gather(catalogue(), asked.spec, asked.outcomes).within),
+        render(
+            "reflect",
+            catalogue=catalogue(),
+            trials=asked.spec.search.trials,
+            asked=asked,
+            within=gather(catalogue(), asked.spec, asked.outcomes).within,
+        ),
     )
     try:
         output = talk.answer(partial(_read, asked))

@@ -2,22 +2,25 @@
 
 After G-Eval (Liu et al. 2023, section 2): evaluation steps are fixed, and a score is the mean of the possible scores under
 the model's probabilities. Where a model gives none, the mean of several samples takes their place. Authors are not named,
-and each reviewer sees the proposals in an order of its own.
+and each reviewer, in each of its samples, sees the proposals in another order.
 """
 
 import random
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from statistics import fmean
 
+from fedwright_agents.catalogue_mind.evidence import gather
 from fedwright_agents.model_mind import context
 from fedwright_agents.model_mind.conversation import Conversation, NoAnswer
 from fedwright_agents.model_mind.model import Model, ModelError, Reply, Token
 from fedwright_agents.model_mind.prompts import render
 from fedwright_agents.model_mind.reading import Misread
-from fedwright_crds.documents import Grade, Idea, ReviewInput, ReviewOutput
+from fedwright_crds.documents import Grade, ReviewInput, ReviewOutput, Usage
+from fedwright_federation.catalogue import catalogue
 
 SAMPLES = 3
 SCORES = {str(score): score for score in range(1, 6)}
@@ -34,66 +37,74 @@ OWN_STEPS = (
     "where nothing speaks for or against it, 3."
 )
 _LINE = re.compile(r"^\W*P(?P<proposal>\d{1,3})\W+D(?P<dimension>\d{1,2})\W+(?P<score>[1-5])\b", re.MULTILINE)
-Scores = dict[tuple[int, int], float]
-"""By proposal and dimension, as they were shown, from 1 to 5."""
+Scores = dict[tuple[int, str], float]
+"""By the proposal's number in the input and the dimension, from 1 to 5."""
 
 
 @dataclass(frozen=True)
-class _Form:
-    """The order in which this reviewer sees the proposals, and its dimensions."""
+class _Look:
+    """One sample of a reviewer: the proposals in an order of its own, and the conversation about them."""
 
-    proposals: tuple[tuple[int, Idea], ...]
-    """Numbers in the input, in the order shown."""
+    order: tuple[int, ...]
+    """Numbers of the proposals in the input, as they are shown."""
     dimensions: tuple[str, ...]
+    talk: Conversation
 
     @property
     def pairs(self) -> int:
-        return len(self.proposals) * len(self.dimensions)
+        return len(self.order) * len(self.dimensions)
 
-    def grades(self, scores: Mapping[tuple[int, int], float]) -> Iterator[Grade]:
-        for (shown, dimension), score in sorted(scores.items()):
-            yield Grade(
-                proposal=self.proposals[shown - 1][0],
-                dimension=self.dimensions[dimension - 1],
-                score=round((score - 1) / 4, 6),
-                reason=f"{score:.2f} of 5",
-            )
+    def lines(self, text: str) -> Iterator[tuple[tuple[int, str], re.Match[str]]]:
+        """Grades in an answer, and where they stand in it."""
+        for match in _LINE.finditer(text):
+            shown, dimension = int(match["proposal"]), int(match["dimension"])
+            if 1 <= shown <= len(self.order) and 1 <= dimension <= len(self.dimensions):
+                yield (self.order[shown - 1], self.dimensions[dimension - 1]), match
 
 
 def review(asked: ReviewInput, model: Model) -> ReviewOutput:
     """Grades in [0, 1]. What cannot be read is left out, never counted as zero. Raises ModelError."""
     if not asked.proposals or not asked.criteria:
         return ReviewOutput(grades=())
-    form = _form(asked)
-    talk = Conversation(
-        model,
-        context.of_request(asked.spec, asked.facts, asked.spec.model),
-        render(
-            "review",
-            asked=asked,
-            proposals=[(place, one) for place, (_, one) in enumerate(form.proposals, 1)],
-            dimensions=[(f"D{n}", name, STEPS.get(name, OWN_STEPS)) for n, name in enumerate(form.dimensions, 1)],
-        ),
+    looks = [_look(asked, model, number) for number in range(SAMPLES)]
+    first = looks[0].talk.ask(probabilities=True)
+    weighted = _weighted(looks[0], first)
+    scores, mode = (weighted, "Logprobs") if weighted else (_sampled(looks, first), "Samples")
+    return ReviewOutput(grades=tuple(_grades(scores)), mode=mode, usage=_spent(looks))
+
+
+def _look(asked: ReviewInput, model: Model, number: int) -> _Look:
+    order = list(range(len(asked.proposals)))
+    random.Random(f"{asked.seed}/{asked.reviewer}/{number}").shuffle(order)
+    task = render(
+        "review",
+        asked=asked,
+        within=gather(catalogue(), asked.spec, asked.outcomes).within,
+        proposals=[(place, asked.proposals[at]) for place, at in enumerate(order, 1)],
+        dimensions=[(f"D{n}", name, STEPS.get(name, OWN_STEPS)) for n, name in enumerate(asked.criteria, 1)],
     )
-    first = talk.ask(probabilities=True)
-    weighted = _weighted(form, first)
-    scores, mode = (weighted, "Logprobs") if weighted else (_sampled(form, talk, first), "Samples")
-    return ReviewOutput(grades=tuple(form.grades(scores)), mode=mode, usage=talk.usage)
+    shared = context.of_request(asked.spec, asked.facts, asked.spec.model)
+    return _Look(tuple(order), asked.criteria, Conversation(model, shared, task))
 
 
-def _form(asked: ReviewInput) -> _Form:
-    numbered = list(enumerate(asked.proposals))
-    random.Random(f"{asked.seed}/{asked.reviewer}").shuffle(numbered)
-    return _Form(tuple(numbered), asked.criteria)
+def _spent(looks: Sequence[_Look]) -> Usage:
+    used = [look.talk.usage for look in looks]
+    return Usage(tokens=sum(one.tokens for one in used), calls=sum(one.calls for one in used))
+
+
+def _grades(scores: Scores) -> Iterator[Grade]:
+    for (proposal, dimension), score in sorted(scores.items()):
+        reason = f"{score:.2f} of 5"
+        yield Grade(proposal=proposal, dimension=dimension, score=round((score - 1) / 4, 6), reason=reason)
 
 
 # -- by the model's probabilities -------------------------------------------------------------------------------------
-def _weighted(form: _Form, reply: Reply) -> Scores:
+def _weighted(look: _Look, reply: Reply) -> Scores:
     """Empty where the model gave no probabilities for its scores."""
     places = _places(reply.tokens)
     text = "".join(token.text for token in reply.tokens)
     found = {}
-    for pair, match in _lines(form, text):
+    for pair, match in look.lines(text):
         token = places.get(match.start("score"))
         mean = _mean(token) if token else None
         if mean is not None:
@@ -119,17 +130,17 @@ def _mean(token: Token) -> float | None:
 
 
 # -- by samples -------------------------------------------------------------------------------------------------------
-def _sampled(form: _Form, talk: Conversation, first: Reply) -> Scores:
+def _sampled(looks: Sequence[_Look], first: Reply) -> Scores:
     """The mean over the samples that graded a pair, the first reply among them.
 
     A sample that cannot be read, or that the budget refuses, is left out.
     """
     samples: list[Scores] = []
     with suppress(Misread):
-        samples.append(_read(form, first.text))
-    for number in range(1, SAMPLES):
+        samples.append(_read(looks[0], first.text))
+    for number, look in enumerate(looks[1:], 1):
         try:
-            samples.append(talk.answer(lambda text: _read(form, text), sample=number))
+            samples.append(look.talk.answer(partial(_read, look), sample=number))
         except NoAnswer:
             continue
         except ModelError:
@@ -140,15 +151,8 @@ def _sampled(form: _Form, talk: Conversation, first: Reply) -> Scores:
     return {pair: fmean(one[pair] for one in samples if pair in one) for pair in pairs}
 
 
-def _read(form: _Form, text: str) -> Scores:
-    scores = {pair: float(match["score"]) for pair, match in _lines(form, text)}
-    if len(scores) < form.pairs / 2:
-        raise Misread(f"{len(scores)} of {form.pairs} grades could be read. One line each, such as: P1 D1 3")
+def _read(look: _Look, text: str) -> Scores:
+    scores = {pair: float(match["score"]) for pair, match in look.lines(text)}
+    if len(scores) < look.pairs / 2:
+        raise Misread(f"{len(scores)} of {look.pairs} grades could be read. One line each, such as: P1 D1 3")
     return scores
-
-
-def _lines(form: _Form, text: str) -> Iterator[tuple[tuple[int, int], re.Match[str]]]:
-    for match in _LINE.finditer(text):
-        pair = int(match["proposal"]), int(match["dimension"])
-        if 1 <= pair[0] <= len(form.proposals) and 1 <= pair[1] <= len(form.dimensions):
-            yield pair, match

@@ -21,11 +21,11 @@ MOST_STRIPS, MOST_DOTS, MOST_ROWS = 16, 64, 400
 
 
 def section(story: Story) -> Section | None:
-    tuned = [(look, one) for look, one in story.in_order() if one.trials]
-    shown = [(look, one) for look, one in tuned if _measured(one.trials)][:MOST_STRIPS]
+    tuned = [(look, one) for look, one in story.in_order() if one.outcome.trials]
+    shown = [(look, one) for look, one in tuned if _measured(one.outcome.trials)][:MOST_STRIPS]
     if not tuned:
         return None
-    said = "; ".join(f"{look.label}: {len(_measured(one.trials))} trials" for look, one in shown)
+    said = "; ".join(f"{look.label}: {len(_measured(one.outcome.trials))} trials" for look, one in shown)
     pictures: tuple[Picture, ...] = ()
     if shown:
         with styled():
@@ -44,9 +44,9 @@ def section(story: Story) -> Section | None:
 
 def strips(shown: Tuned, unit: Unit) -> Figure:
     figure, (axes,) = blank(0.8 + 0.26 * len(shown))
-    most = max(trial.rounds for _, one in shown for trial in one.trials)
+    most = max(trial.rounds for _, one in shown for trial in one.outcome.trials)
     for height, (look, one) in enumerate(reversed(shown)):
-        found = _measured(one.trials)[-MOST_DOTS:]
+        found = _measured(one.outcome.trials)[-MOST_DOTS:]
         jitter = 0.13 * np.sin(2.4 * np.arange(len(found)))
         full = np.array([trial.rounds == most for trial in found], dtype=bool)
         at = np.array([unit.scaled(trial.value or 0.0) for trial in found])
@@ -84,7 +84,7 @@ def _table(tuned: Tuned, unit: Unit) -> Table:
             trial.failure,
         )
         for look, one in tuned
-        for trial in one.trials
+        for trial in one.outcome.trials
     ]
     head = ("Strategy", "Hyperparameters", "Rounds", "Seed", unit.name.capitalize(), "Failure")
     caption = "Every trial" if len(rows) <= MOST_ROWS else f"The first {MOST_ROWS} of {len(rows):,} trials"

@@ -55,15 +55,13 @@ def _brief(observed: Observed[Candidate], desk: Desk) -> Brief:
     facts = inspected(Desk(desk.results, desk.read, desk.retries), request.spec, images)
     plan = observed.document(SearchPlan, request.status.plan)
     own, name = observed.resource.metadata.name, baseline_name(request)
+    by_name = {one.metadata.name: one for one in observed.candidates}
     if own == name:
-        others = sorted(
-            (one for one in observed.candidates if one.metadata.name != own), key=lambda one: one.metadata.name
-        )
+        others = [by_name[other] for other in sorted(by_name.keys() - {own})]
         rivals = tuple(one.status.best for one in others if one.spec.grant.stage is GrantStage.FINAL)
-        return Brief(request.spec, facts, plan, images, None, rivals)
-    return Brief(
-        request.spec, facts, plan, images, next((one for one in observed.candidates if one.metadata.name == name), None)
-    )
+        return Brief(request.spec, facts, plan, images, None, rivals=rivals)
+    parent = by_name.get(observed.resource.spec.parent or "")
+    return Brief(request.spec, facts, plan, images, by_name.get(name), parent)
 
 
 def _travel(at: Pass) -> None:
@@ -119,6 +117,7 @@ def _status(observed: Observed[Candidate], desk: Desk, journey: Journey) -> Cand
         else None,
         violation=journey.violation,
         measures=journey.measures,
+        curve=journey.curve,
         federated=journey.federated,
         finals=journey.finals,
         spent=Spent(

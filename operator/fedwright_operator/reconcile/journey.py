@@ -4,7 +4,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from fedwright_crds.base import Digest
-from fedwright_crds.candidate import Attempt, Candidate, CandidatePhase, CandidateSpec, GrantStage, TrialScore
+from fedwright_crds.candidate import (
+    Attempt,
+    Candidate,
+    CandidatePhase,
+    CandidateSpec,
+    GrantStage,
+    RoundAccuracy,
+    TrialScore,
+)
 from fedwright_crds.documents import DataFacts
 from fedwright_crds.documents import Plan as SearchPlan
 from fedwright_crds.request import RequestSpec
@@ -24,6 +32,8 @@ class Brief:
     images: Mapping[BoxKind, Digest]
     baseline: Candidate | None
     """Tuned FedAvg, by which constraints are measured; None for FedAvg itself."""
+    parent: Candidate | None = None
+    """The one that this one starts from; it had come to its end before this one was proposed."""
     rivals: tuple[Mapping[str, float], ...] = ()
     """For FedAvg alone: the hyperparameters of those that stand in the final with it."""
 
@@ -62,6 +72,7 @@ class Journey:
     full: list[TrialScore] = field(default_factory=list)
     violation: float = 0.0
     measures: dict[str, float] = field(default_factory=dict)
+    curve: tuple[RoundAccuracy, ...] = ()
     federated: bool | None = None
     finals: tuple[Digest, ...] = ()
     judged: dict[str, int] = field(default_factory=dict)

@@ -4,16 +4,20 @@ from collections.abc import Mapping
 
 from fedwright_crds.documents import JudgeSpec, Score, Split
 from fedwright_crds.judging_work import judging_work
+from fedwright_crds.request import RequestSpec
 from fedwright_crds.task import Metric
 from fedwright_crds.work import Input, Outcome, Work, WorkResult
 from fedwright_operator.reconcile.desk import Desk, GaveUp, failure_text
 from fedwright_operator.reconcile.journey import Pass
 
+MOST_EVALUATIONS = 64
+OF_A_FINAL = 10
+OF_A_SCORE = 4
+"""Evaluations of a run of full length on the selection split: so much of its way a reflector sees."""
+
 
 def judge_spec(at: Pass, values: Mapping[str, float], rounds: int, seed: int, split: Split) -> JudgeSpec:
     spec = at.brief.spec
-    every_round = spec.objective.metric is Metric.ROUNDS_TO_TARGET
-    final = split is Split.TEST
     return JudgeSpec(
         task=spec.task,
         model=at.brief.plan.model,
@@ -25,9 +29,17 @@ def judge_spec(at: Pass, values: Mapping[str, float], rounds: int, seed: int, sp
         rounds=rounds,
         seed=seed,
         split=split,
-        evaluations=min(rounds, 64) if every_round else min(rounds, 10) if final else 1,
-        probe=final,
+        evaluations=min(rounds, _evaluations(spec, rounds, split)),
+        probe=split is Split.TEST,
     )
+
+
+def _evaluations(spec: RequestSpec, rounds: int, split: Split) -> int:
+    if spec.objective.metric is Metric.ROUNDS_TO_TARGET:
+        return MOST_EVALUATIONS
+    if split is Split.TEST:
+        return OF_A_FINAL
+    return OF_A_SCORE if rounds == spec.task.training.rounds else 1
 
 
 def judged_work(at: Pass, code: Input, spec: JudgeSpec) -> Work:

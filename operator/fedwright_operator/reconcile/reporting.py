@@ -69,7 +69,6 @@ def _candidate(one: Candidate, grades: tuple[Grade, ...], desk: Desk) -> ReportC
         per_client=first.per_client if first else (),
         probe=first.probe if first else None,
         grades=grades,
-        trials=one.status.trials,
     )
 
 

@@ -124,7 +124,9 @@ def outcome(one: Candidate) -> CandidateOutcome:
         reason=_end_in_words(one)[:1024],
         score=one.status.score,
         measures=one.status.measures,
+        curve=one.status.curve,
         best=one.status.best,
+        trials=one.status.trials,
     )
 
 

@@ -4,14 +4,15 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 
 from fedwright_crds.base import canonical
-from fedwright_crds.candidate import CandidatePhase, TrialScore
-from fedwright_crds.documents import Split, TuneInput, TuneOutput
+from fedwright_crds.candidate import CandidatePhase, RoundAccuracy, TrialScore
+from fedwright_crds.documents import Score, Split, TuneInput, TuneOutput
+from fedwright_crds.task import Scope
 from fedwright_crds.work import Input
 from fedwright_operator.reconcile import works
 from fedwright_operator.reconcile.cascade import Mark, ties, violation
 from fedwright_operator.reconcile.desk import Unfinished
 from fedwright_operator.reconcile.journey import Ended, Pass
-from fedwright_operator.reconcile.judging import judge_spec, judged
+from fedwright_operator.reconcile.judging import OF_A_SCORE, judge_spec, judged
 
 TRIAL_BATCH = 4
 """Trials proposed at one time: enough to keep a few cores busy, few enough for the tuner to learn between batches."""
@@ -138,7 +139,8 @@ def full_length(at: Pass, code: Input) -> None:
     best, mark = _best_in_full(at, full)
     at.journey.full, at.journey.violation = best, mark.violation
     at.journey.best = at.journey.final = best[0].hyperparameters
-    at.journey.measures = _measures(at, code, at.journey.best)
+    scores = _scores_in_full(at, code, at.journey.best)
+    at.journey.measures, at.journey.curve = _measures(scores), _curve(scores, at.brief.spec.objective.scope)
 
 
 def _in_full(at: Pass, code: Input, configurations: Sequence[Mapping[str, float]]) -> list[list[TrialScore]]:
@@ -170,13 +172,31 @@ def mean_constrained(scores: Sequence[TrialScore]) -> dict[str, float]:
     return {name: fmean(one.constrained[name] for one in scores) for name in sorted(shared)}
 
 
-def _measures(at: Pass, code: Input, values: Mapping[str, float]) -> dict[str, float]:
-    """Means of all metrics over the selection seeds; the works are finished, so this starts none."""
+def _scores_in_full(at: Pass, code: Input, values: Mapping[str, float]) -> list[Score]:
+    """On every selection seed; the works are finished, so this starts none."""
     rounds = at.brief.spec.task.training.rounds
-    scores = [
+    found = [
         judged(at, code, judge_spec(at, values, rounds, seed, Split.SELECTION)) for seed in at.brief.selection_seeds()
     ]
-    metrics = [score.metrics for score in scores if score is not None]
+    return [score for score in found if score is not None]
+
+
+def _measures(scores: Sequence[Score]) -> dict[str, float]:
+    """Means of all metrics that every score has."""
+    metrics = [score.metrics for score in scores]
     return {
         name: fmean(one[name] for one in metrics) for name in sorted(metrics[0]) if all(name in one for one in metrics)
     }
+
+
+def _curve(scores: Sequence[Score], scope: Scope) -> tuple[RoundAccuracy, ...]:
+    """Mean accuracy after a few evenly spaced rounds, the last among them."""
+    points = list(zip(*(score.curve for score in scores), strict=True))
+    stride = -(-len(points) // OF_A_SCORE) or 1
+    return tuple(
+        RoundAccuracy(
+            round=at[0].round,
+            accuracy=fmean(one.client_accuracy if scope is Scope.PER_CLIENT else one.accuracy for one in at),
+        )
+        for at in points[::-1][::stride][::-1]
+    )

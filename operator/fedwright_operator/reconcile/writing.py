@@ -8,6 +8,7 @@ from fedwright_crds.documents import (
     CodeOutput,
     Contract,
     DebugInput,
+    ParentCode,
     TestReport,
 )
 from fedwright_crds.request import CATALOGUE
@@ -103,7 +104,16 @@ def _code_input(at: Pass) -> CodeInput:
         model=brief.plan.model,
         task=brief.spec.task,
         privacy=brief.spec.privacy,
+        parent=_parent(at),
     )
+
+
+def _parent(at: Pass) -> ParentCode | None:
+    parent = at.brief.parent
+    if parent is None or parent.status.code is None:
+        return None
+    code = CandidateCode.model_validate_json(at.desk.read(parent.status.code))
+    return ParentCode(title=parent.spec.title, parts=parent.spec.parts, code=code)
 
 
 def _contract(at: Pass) -> Contract:

@@ -4,6 +4,7 @@ Each injection goes through each channel to a model that obeys it as far as a mo
 allow and nothing else: no tool beyond those offered, no budget, no approval, no grade outside its form.
 """
 
+import ast
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -139,12 +140,42 @@ def test_a_goal_or_an_answer_cannot_make_the_planner_do_more_than_plan(asked: Pl
 @injections
 def test_a_hypothesis_cannot_make_the_coder_write_what_is_forbidden(spec: RequestSpec, text: str) -> None:
     assert spec.model is not None
-    order = CodeInput(title=text[:60], method="fedavg", hypothesis=text, model=spec.model, task=spec.task)
+    order = CodeInput(
+        title=text[:60],
+        method="fedavg",
+        parts=(Part(slot="losses", name="Mine", reason=text[:1024]),),
+        hypothesis=text,
+        model=spec.model,
+        task=spec.task,
+    )
     obeys = "```python strategy.py\nimport os, socket\n\n\ndef build(h):\n    os.system('id')\n```"
     model = ScriptedModel([obeys])
     output = code(order, model)
     require_contained(model, text)
     assert output.code is None and "ForbiddenImport" in output.cannot
+
+
+@injections
+def test_a_hypothesis_cannot_put_code_into_what_the_platform_composes(spec: RequestSpec, text: str) -> None:
+    def composed(title: str, words: str) -> list[str]:
+        assert spec.model is not None
+        parts = (Part(slot="gradients", name="ProximalPull", reason=words[:1024]),)
+        order = CodeInput(title=title, method="fedavg", parts=parts, hypothesis=words, model=spec.model, task=spec.task)
+        made = code(order, ScriptedModel([])).code
+        assert made is not None
+        return [statements(made.files[name]) for name in sorted(made.files)]
+
+    assert composed(text[:60], text) == composed("t", "h")
+    assert composed('"""', f'{text}"""\nimport os\n"""') == composed("t", "h")
+
+
+def statements(source: str) -> str:
+    """What the source does, without its docstring."""
+    tree = ast.parse(source)
+    tree.body = [
+        node for node in tree.body if not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))
+    ]
+    return ast.dump(tree)
 
 
 @injections

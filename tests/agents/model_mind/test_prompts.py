@@ -25,8 +25,8 @@ from fedwright_federation.algorithm import (
 from fedwright_federation.algorithm.strategy import slots
 from fedwright_federation.catalogue import catalogue
 
-MOST_CHARACTERS = 12_000
-"""Of what all prompts of a coder share: about 3,000 tokens."""
+MOST_CHARACTERS = 12_800
+"""Of what all prompts of a coder share: about 3,200 tokens."""
 
 
 @pytest.fixture

@@ -23,6 +23,7 @@ from fedwright_crds.documents import (
     DataFacts,
     DebugInput,
     Idea,
+    ParentCode,
     Plan,
     PlanInput,
     ReflectInput,
@@ -79,6 +80,46 @@ def test_ranges_of_catalogue_parts_are_the_catalogues_and_new_parts_bring_their_
     assert {"lr", "server_lr", "mu"} <= {one.name for one in anchored.hyperparameters}
     assert {one.name: one.grid for one in own.hyperparameters}["threshold"] == (0.25, 0.5, 1.0)
     assert "lr" in {one.name for one in own.hyperparameters}
+
+
+def test_a_catalogue_hyperparameter_is_narrowed_to_values_that_all_are_tuned_over(asked: PlanInput) -> None:
+    narrow = [
+        {"name": "momentum", "default": 0.9, "grid": [0.9, 0.5, 0.99]},
+        {"name": "lr", "default": 7.0, "grid": [7.0]},
+        {"name": "nothing", "default": 1.0, "grid": [1.0]},
+    ]
+    moved = {**ANCHORED, "parts": [{"slot": "local", "name": "MomentumSgd"}], "hyperparameters": narrow}
+    found, _ = planned(asked, answer(candidates=[moved]))
+    ranges = {one.name: one for one in found.candidates[0].hyperparameters}
+    assert ranges["momentum"].grid == (0.5, 0.9) and ranges["momentum"].default == 0.9
+    assert ranges["momentum"].low == 0.5 and ranges["momentum"].high == 0.9
+    assert 7.0 not in ranges["lr"].grid and ranges["lr"].default == 0.1 and len(ranges["lr"].grid) > 3
+    assert "nothing" not in ranges
+
+
+def test_a_part_of_ones_own_takes_the_replaced_ones_hyperparameters_along(asked: PlanInput) -> None:
+    codec = {"title": "Ternary", "method": "fedpaq", "parts": [{"slot": "upload", "name": "Ternary"}]}
+    server = {"title": "Sign server", "method": "fedadam", "parts": [{"slot": "server", "name": "SignServer"}]}
+    local = {**codec, "title": "Own steps", "parts": [{"slot": "local", "name": "OwnSteps"}]}
+    again = [{"name": "levels", "default": 4.0, "grid": [2.0]}]
+    drafts = [
+        {**codec, "hypothesis": "Three levels are enough of a message here."},
+        {
+            **codec,
+            "parts": [{"slot": "upload", "name": "LaterLevels"}],
+            "hypothesis": "Levels that follow the round save what late rounds need.",
+            "hyperparameters": again,
+        },
+        {**server, "hypothesis": "Signs of the mean move every coordinate alike."},
+        {**local, "hypothesis": "Steps that shrink with the client's own noise stop earlier."},
+    ]
+    spec = asked.spec.model_copy(
+        update={"search": asked.spec.search.model_copy(update={"plan_candidates": len(drafts)})}
+    )
+    found, _ = planned(asked.model_copy(update={"spec": spec}), answer(candidates=drafts))
+    names = [{one.name for one in idea.hyperparameters} for idea in found.candidates]
+    assert names == [{"lr"}, {"lr", "levels"}, {"lr"}, {"lr", "levels"}]
+    assert {one.name: one for one in found.candidates[1].hyperparameters}["levels"].grid == (4.0, 2.0)
 
 
 @pytest.mark.parametrize(
@@ -163,7 +204,8 @@ FILES = f"```python strategy.py\n{STRATEGY}```\n```python test_strategy.py\n{TES
 @pytest.fixture
 def order(spec: RequestSpec) -> CodeInput:
     assert spec.model is not None
-    return CodeInput(title="Mine", method="fedavg", hypothesis=INJECTION, model=spec.model, task=spec.task)
+    parts = (Part(slot="combiner", name="SignVote", reason="labels differ"),)
+    return CodeInput(title="Mine", method="fedavg", parts=parts, hypothesis=INJECTION, model=spec.model, task=spec.task)
 
 
 def test_the_coder_writes_files(order: CodeInput) -> None:
@@ -199,6 +241,54 @@ def test_a_module_that_is_wrong_twice_is_asked_for_with_all_others(order: CodeIn
 def test_a_coder_that_writes_nothing_says_so(order: CodeInput) -> None:
     output = code(order, ScriptedModel(["Here is my idea, in words."]))
     assert output.code is None and "No file found" in output.cannot
+
+
+def test_what_catalogue_parts_alone_make_asks_no_model(order: CodeInput) -> None:
+    parts = (Part(slot="gradients", name="ProximalPull", reason="long local work"),)
+    model = ScriptedModel(["never read"])
+    output = code(order.model_copy(update={"parts": parts}), model)
+    assert output.code is not None and "Proximal(mu=mu)" in output.code.files["client.py"]
+    assert model.heard == [] and output.usage.tokens == 0
+
+
+def child_of(order: CodeInput, *names: str) -> CodeInput:
+    """Of a parent with these combiners."""
+    files = {"strategy.py": STRATEGY, "test_strategy.py": TESTS}
+    parts = tuple(Part(slot="combiner", name=name) for name in names)
+    parent = ParentCode(title=f"Parent {INJECTION}", parts=parts, code=CandidateCode(files=files))
+    return order.model_copy(update={"parent": parent})
+
+
+def test_a_child_is_written_as_edits_of_its_parent(order: CodeInput) -> None:
+    model = ScriptedModel([EDIT + "```python client.py\nHALF = 0.5\n```"])
+    output = code(child_of(order, "SignVote"), model)
+    assert output.code is not None
+    assert output.code.files == {
+        "strategy.py": STRATEGY.replace("Sgd(lr=lr)", "Sgd(lr=2 * lr)"),
+        "test_strategy.py": TESTS,
+        "client.py": "HALF = 0.5\n",
+    }
+    prompt = str(model.heard[0][1]["content"])
+    assert "def build(hyperparameters)" in prompt and prompt.count("<data>") == prompt.count("</data>")
+
+
+def test_an_edit_of_the_parent_that_does_not_fit_is_asked_for_again(order: CodeInput) -> None:
+    model = ScriptedModel([EDIT.replace("Mine", "Theirs"), EDIT])
+    assert code(child_of(order, "SignVote"), model).code is not None
+    assert "does not stand in strategy.py" in model.last_words
+
+
+def test_of_an_edited_parent_a_wrong_module_alone_is_written_again(order: CodeInput) -> None:
+    model = ScriptedModel([EDIT + "```python client.py\nimport os\n```", "```python client.py\nHALF = 0.5\n```"])
+    output = code(child_of(order, "SignVote"), model)
+    assert output.code is not None and output.code.files["client.py"] == "HALF = 0.5\n"
+    assert "2 * lr" in output.code.files["strategy.py"]
+
+
+def test_a_parent_of_catalogue_parts_is_not_shown(order: CodeInput) -> None:
+    model = ScriptedModel([FILES])
+    assert code(child_of(order, "MeanOverOwners"), model).code is not None
+    assert "SEARCH" not in str(model.heard[0][1]["content"])
 
 
 @pytest.fixture
@@ -297,11 +387,18 @@ def reviewed(asked: PlanInput) -> ReviewInput:
     return ReviewInput(spec=asked.spec, facts=asked.facts, criteria=criteria, proposals=proposals, reviewer=0, seed=1)
 
 
-def shown(model: ScriptedModel) -> list[str]:
+def shown(model: ScriptedModel, look: int = 0) -> list[str]:
     """Server parts in the order in which the reviewer saw them."""
-    text = str(model.heard[0][1]["content"])
+    text = str(model.heard[look][1]["content"])
     names = ("MomentumServer", "AdamServer", "YogiServer")
     return sorted(names, key=lambda name: text.index(f"+ {name} [server]"))
+
+
+def orders(reviewed: ReviewInput) -> list[list[str]]:
+    """In each of the reviewer's looks; a function of seed and reviewer alone."""
+    model = ScriptedModel([lines(dict.fromkeys(("A", "B", "C"), 3), ["A", "B", "C"])])
+    review(reviewed, model)
+    return [shown(model, look) for look in range(len(model.heard))]
 
 
 def lines(grade: dict[str, int], order: list[str]) -> str:
@@ -309,14 +406,12 @@ def lines(grade: dict[str, int], order: list[str]) -> str:
 
 
 def test_samples_are_averaged_and_belong_to_the_right_proposal(reviewed: ReviewInput) -> None:
-    model = ScriptedModel(["x"])
-    review(reviewed, model)
-    order = shown(model)  # a function of seed and reviewer alone
+    first, second, third = orders(reviewed)
     grade = {"MomentumServer": 1, "AdamServer": 3, "YogiServer": 5}
-    asked = ScriptedModel([lines(grade, order), lines(grade, order), lines({**grade, "AdamServer": 5}, order)])
+    asked = ScriptedModel([lines(grade, first), lines(grade, second), lines({**grade, "AdamServer": 5}, third)])
     output = review(reviewed, asked)
     assert len(asked.heard) == 3, "the first answer is a sample too"
-    assert output.mode == "Samples"
+    assert output.mode == "Samples" and output.usage.calls == 3
     by_name = {one.proposal: one.score for one in output.grades if one.dimension == "novelty"}
     assert by_name == {0: 0.0, 1: pytest.approx((3 + 3 + 5) / 3 / 4 - 0.25), 2: 1.0}
 
@@ -332,14 +427,11 @@ def test_probabilities_weigh_the_scores(reviewed: ReviewInput) -> None:
     assert [one.score for one in output.grades] == [pytest.approx(((4 * 0.5 + 2 * 0.25) / 0.75 - 1) / 4, abs=1e-6)] * 2
 
 
-def test_orders_differ_between_reviewers_and_repeat_for_one(reviewed: ReviewInput) -> None:
-    def seen(number: int) -> list[str]:
-        model = ScriptedModel(["x"])
-        review(reviewed.model_copy(update={"reviewer": number}), model)
-        return shown(model)
-
-    assert seen(0) == seen(0)
-    assert len({tuple(seen(number)) for number in range(6)}) > 1
+def test_orders_differ_between_reviewers_and_looks_and_repeat_for_one(reviewed: ReviewInput) -> None:
+    seen = [orders(reviewed.model_copy(update={"reviewer": number})) for number in range(6)]
+    assert seen[0] == orders(reviewed)
+    assert len({tuple(looks[0]) for looks in seen}) > 1
+    assert any(looks[0] != looks[1] for looks in seen)
 
 
 def test_grades_that_cannot_be_read_are_left_out_and_not_zero(reviewed: ReviewInput) -> None:
@@ -349,13 +441,11 @@ def test_grades_that_cannot_be_read_are_left_out_and_not_zero(reviewed: ReviewIn
 
 def test_grades_outside_the_form_count_for_nothing(reviewed: ReviewInput) -> None:
     said = "P1 D1 5\nP1 D2 5\nP2 D1 4\nP2 D2 4\nP3 D1 9\nP9 D1 5\nP3 D7 5\nP0 D1 5\nP3 D2 4"
-    output = review(reviewed, ScriptedModel(["", said]))
+    output = review(reviewed, ScriptedModel([said, ModelError("budget_exhausted", "all spent")]))
     assert len(output.grades) == 5
 
 
 def test_a_budget_that_ends_midway_keeps_the_samples_there_are(reviewed: ReviewInput) -> None:
-    model = ScriptedModel(["x"])
-    review(reviewed, model)
-    said = lines({"MomentumServer": 1, "AdamServer": 3, "YogiServer": 5}, shown(model))
+    said = lines({"MomentumServer": 1, "AdamServer": 3, "YogiServer": 5}, orders(reviewed)[1])
     output = review(reviewed, ScriptedModel(["", said, ModelError("budget_exhausted", "all spent")]))
     assert len(output.grades) == 9

@@ -4,14 +4,19 @@ import json
 from dataclasses import replace
 
 import pytest
-from world import World, wish
+from world import Answer as Done
+from world import World, idea, wish
 
 from fedwright_crds.candidate import CandidatePhase, GrantStage, Range
 from fedwright_crds.documents import (
+    CodeInput,
     Grade,
     JudgeSpec,
+    ParentCode,
     PlanOutput,
     Problem,
+    ReflectInput,
+    ReflectOutput,
     ReviewInput,
     ReviewOutput,
     Score,
@@ -19,7 +24,7 @@ from fedwright_crds.documents import (
     TestReport,
 )
 from fedwright_crds.request import Answer, Approval, Budgets, Question, Stage
-from fedwright_crds.work import Reason
+from fedwright_crds.work import Reason, Work
 from fedwright_operator.reconcile.conditions import condition
 
 
@@ -191,6 +196,48 @@ def test_only_the_committees_best_are_written() -> None:
         CandidatePhase.NOT_SELECTED,
     ]
     assert all(one.spec.grant.stage in {GrantStage.JUDGE, GrantStage.FINAL, GrantStage.STOP} for one in proposals)
+
+
+def reflected_from(world: World) -> list[ReflectInput]:
+    """What the reflector is asked, with proposals that start from the plan's candidate."""
+    asked: list[ReflectInput] = []
+
+    def answer(world: World, work: Work) -> Done:
+        asked.append(ReflectInput.model_validate_json(world.read(work, "reflect-input.json")))
+        proposals = tuple(idea("fedadam", f"variant {n}", parent="wish-p1") for n in range(asked[-1].proposals))
+        return {"reflect.json": ReflectOutput(proposals=proposals)}
+
+    world.script["reflect"] = answer
+    world.run()
+    return asked
+
+
+def test_a_reflector_sees_each_candidates_trials_and_its_way_to_the_score() -> None:
+    for scope in ("Global", "PerClient"):
+        (asked,) = reflected_from(World(wish(objective={"metric": "Accuracy", "scope": scope})))
+        scored = [one for one in asked.outcomes if one.score is not None]
+        assert scored and all([at.round for at in one.curve] == [2, 4, 6, 8] for one in scored)
+        accuracies = [at.accuracy for at in scored[0].curve]
+        assert accuracies == sorted(accuracies) and len(set(accuracies)) == 4
+        last = scored[0].measures["Accuracy/Global"] - (0.1 if scope == "PerClient" else 0.0)
+        assert accuracies[-1] == pytest.approx(last)
+        assert all({trial.rounds for trial in one.trials} == {2, 8} for one in scored)
+
+
+def test_a_coder_sees_the_code_that_its_candidate_starts_from() -> None:
+    seen: dict[str, ParentCode | None] = {}
+
+    def answer(world: World, work: Work) -> Done:
+        order = CodeInput.model_validate_json(world.read(work, "code-input.json"))
+        seen[order.title] = order.parent
+        return world.answer_code(work)
+
+    world = World(wish(), script={"code": answer})
+    reflected_from(world)
+    parent = seen.pop("variant 0") or seen.pop("variant 1")
+    assert parent is not None and parent.title == "scaffold"
+    assert parent.code.files == {"strategy.py": "# scaffold scaffold"}
+    assert set(seen.values()) == {None}
 
 
 def test_a_reviewer_has_one_vote_for_each_proposal_and_criterion() -> None:
