@@ -69,13 +69,18 @@ class Idea(Strict):
     fixed: Hyperparameters = Field(default_factory=dict)
     hypothesis: Text
     expected_effect: Line = ""
+    source: Line = ""
+    """Where it comes from: a paper, a tool's answer, an address."""
     parent: Name | None = None
     salt: int = 0
 
 
 class Subtask(Strict):
+    """A step of the roadmap: what is to be made, between what, and when it holds."""
+
     name: Word
     goal: Line
+    interface: Line = ""
     validation: Line
 
 

@@ -97,9 +97,17 @@ def idea(
         fixed=held,
         hypothesis=hypothesis,
         expected_effect=expected_effect,
+        source="; ".join(citations(known, method, parts))[:1024],
         parent=parent,
         salt=salt,
     )
+
+
+def citations(known: Catalogue, method: str, parts: Iterable[Part] = ()) -> tuple[str, ...]:
+    """Papers of the method, and of those that its further parts come from."""
+    owners = [next((one for one in known.methods.values() if part.name in one.parts), None) for part in parts]
+    found = [known.method(method), *(owner for owner in owners if owner)]
+    return tuple(dict.fromkeys(owner.paper.citation for owner in found))
 
 
 def affordable(known: Catalogue, one: Idea, constraints: Sequence[Constraint]) -> Idea:

@@ -1,9 +1,10 @@
 """The planner: asks what it cannot decide, then matches methods to the request and composes the first candidates."""
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Sequence
 
 from fedwright_agents.catalogue_mind.doubts import Doubts, doubts
-from fedwright_agents.catalogue_mind.ideas import affordable, idea
+from fedwright_agents.catalogue_mind.ideas import affordable, citations, idea
 from fedwright_agents.catalogue_mind.variants import (
     Situation,
     Variant,
@@ -151,22 +152,20 @@ def _problem(name: Circumstance) -> bool:
 
 def _subtask(one: Idea) -> Subtask:
     parts = ", ".join(part.name for part in one.parts)
-    name = "".join(c if c.isalnum() else "-" for c in one.title).strip("-")[:60].strip("-")
+    name = re.sub(r"[^A-Za-z0-9]+", "-", one.title).strip("-")[:60].strip("-")
     goal = f"Write {one.method}{f' with {parts}' if parts else ''}"
-    return Subtask(name=name or one.method, goal=goal, validation="static checks, its own tests, the contract tests")
+    takes = ", ".join(each.name for each in one.hyperparameters)
+    return Subtask(
+        name=name or one.method,
+        goal=goal,
+        interface=f"build({takes}) -> Strategy",
+        validation="static checks, its own tests, the contract tests",
+    )
 
 
 def sources(known: Catalogue, ideas: Sequence[Idea]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(citation for one in ideas for citation in citations(known, one)))[:64]
-
-
-def citations(known: Catalogue, one: Idea) -> Iterator[str]:
-    """Papers of the method, and of those that its further parts come from."""
-    yield known.method(one.method).paper.citation
-    for part in one.parts:
-        owner = next((method for method in known.methods.values() if part.name in method.parts), None)
-        if owner is not None:
-            yield owner.paper.citation
+    found = (citation for one in ideas for citation in citations(known, one.method, one.parts))
+    return tuple(dict.fromkeys(found))[:64]
 
 
 def estimated_rounds(spec: RequestSpec, candidates: int) -> int:

@@ -49,6 +49,7 @@ class DraftQuestion(Draft):
 class DraftSubtask(Draft):
     name: Word
     goal: Short
+    interface: Short = ""
     validation: Short = ""
 
 

@@ -14,6 +14,9 @@ from fedwright_crds.task import ModelSpec
 from fedwright_federation.catalogue import Catalogue, Composition, UnknownEntryError, catalogue
 from fedwright_federation.catalogue.composition import LOCAL, PLURAL, SLOTS
 
+FROM_MEMORY = " (from the model's memory: no search gave this address)"
+LONGEST_SOURCE = 1024 - len(FROM_MEMORY)
+_ADDRESS = re.compile(r"""https?://[^\s)\]>"']+""")
 LIKE = 0.85
 """Two hypotheses that share so many of their words (Jaccard) say the same thing."""
 
@@ -36,8 +39,16 @@ def idea_of(known: Catalogue, draft: DraftIdea, spec: RequestSpec, model: ModelS
         hyperparameters=_searched(composition, own, draft),
         hypothesis=draft.hypothesis,
         expected_effect=draft.expected_effect,
+        source=draft.source,
     )
     return affordable(known, made, spec.constraints)
+
+
+def cited(source: str, looked_up: str = "") -> str:
+    """A source with an address that no tool gave is told for what it is, so that the person who approves does not take it for
+    something that was read."""
+    addresses = [one.rstrip(".,;") for one in _ADDRESS.findall(source)]
+    return source[:LONGEST_SOURCE] + FROM_MEMORY if any(one not in looked_up for one in addresses) else source
 
 
 def own_parts(parts: Iterable[Part]) -> list[Part]:

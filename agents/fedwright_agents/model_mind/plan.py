@@ -3,7 +3,6 @@
 Baselines are no model's choice. What goal and fields leave in doubt by the catalogue's own reading is asked first.
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,7 +12,7 @@ from fedwright_agents.catalogue_mind.variants import Situation
 from fedwright_agents.model_mind import context
 from fedwright_agents.model_mind.conversation import Conversation, NoAnswer
 from fedwright_agents.model_mind.drafts import DraftPlan
-from fedwright_agents.model_mind.ideas import fresh, idea_of
+from fedwright_agents.model_mind.ideas import cited, fresh, idea_of
 from fedwright_agents.model_mind.model import Model
 from fedwright_agents.model_mind.prompts import render
 from fedwright_agents.model_mind.reading import Misread, read_json
@@ -26,9 +25,6 @@ from fedwright_federation.catalogue import catalogue
 
 MOST_ANSWERS = 6
 """With so many answers of a person the planner asks nothing more."""
-FROM_MEMORY = " (from the model's memory: no search gave this address)"
-LONGEST_SOURCE = 1024 - len(FROM_MEMORY)
-_ADDRESS = re.compile(r"""https?://[^\s)\]>"']+""")
 
 
 @dataclass(frozen=True)
@@ -86,13 +82,6 @@ def _read(asked: _Asked, text: str, looked_up: str) -> PlanOutput:
     return PlanOutput(plan=_plan(asked, draft, looked_up))
 
 
-def _cited(source: str, looked_up: str) -> str:
-    """A source with an address that no tool gave is told for what it is, so that the person who approves does not take it for
-    something that was read."""
-    addresses = [one.rstrip(".,;") for one in _ADDRESS.findall(source)]
-    return source[:LONGEST_SOURCE] + FROM_MEMORY if any(one not in looked_up for one in addresses) else source
-
-
 def _question(said: dict[str, object]) -> Question:
     """With the default among the options, so that leaving it open is an answer like any other."""
     options = tuple(map(str, said["options"])) if isinstance(said["options"], tuple) else ()
@@ -107,7 +96,8 @@ def _plan(asked: _Asked, draft: DraftPlan, looked_up: str) -> Plan:
     model = spec.model or draft.model or by_catalogue.choose_model(spec, asked.given.facts)
     baselines, named = asked.settled(model)
     wanted = spec.search.plan_candidates
-    ideas = fresh((idea_of(known, one, spec, model) for one in draft.candidates), [*baselines, *named])[:wanted]
+    drafts = [one.model_copy(update={"source": cited(one.source, looked_up)}) for one in draft.candidates]
+    ideas = fresh((idea_of(known, one, spec, model) for one in drafts), [*baselines, *named])[:wanted]
     if len(ideas) < min(wanted, 1):
         raise Misread(f"No candidate is left that differs from the baselines. Propose {wanted} others.")
     chosen: Sequence[Idea] = [*baselines, *named, *ideas]
@@ -117,10 +107,10 @@ def _plan(asked: _Asked, draft: DraftPlan, looked_up: str) -> Plan:
         baselines=tuple(baselines),
         candidates=(*named, *ideas),
         criteria=tuple(dict.fromkeys([*by_catalogue.CRITERIA, *spec.review.criteria, *draft.criteria]))[:11],
-        subtasks=tuple(Subtask(name=one.name, goal=one.goal, validation=one.validation) for one in draft.subtasks),
+        subtasks=tuple(Subtask.model_validate(one.model_dump()) for one in draft.subtasks),
         fallback=draft.fallback,
         sources=by_catalogue.sources(known, [*baselines, *named])
-        + tuple(_cited(one.source, looked_up) for one in draft.candidates if one.source),
+        + tuple(dict.fromkeys(one.source for one in drafts if one.source)),
         estimated_rounds=by_catalogue.estimated_rounds(spec, len(chosen)),
     )
 

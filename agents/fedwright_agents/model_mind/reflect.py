@@ -6,7 +6,7 @@ from fedwright_agents.catalogue_mind.evidence import gather
 from fedwright_agents.model_mind import context
 from fedwright_agents.model_mind.conversation import Conversation, NoAnswer
 from fedwright_agents.model_mind.drafts import DraftIdea, DraftReflection
-from fedwright_agents.model_mind.ideas import fresh, idea_of
+from fedwright_agents.model_mind.ideas import cited, fresh, idea_of
 from fedwright_agents.model_mind.model import Model
 from fedwright_agents.model_mind.prompts import render
 from fedwright_agents.model_mind.reading import Misread, read_json
@@ -54,5 +54,6 @@ def _ideas(asked: ReflectInput, drafts: tuple[DraftIdea, ...]) -> tuple[list[Ide
         except Misread as problem:
             problems.append(str(problem))
             continue
-        made.append(idea.model_copy(update={"parent": draft.parent if draft.parent in names else None}))
+        parent = draft.parent if draft.parent in names else None
+        made.append(idea.model_copy(update={"parent": parent, "source": cited(idea.source)}))
     return made, " ".join(problems)

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from inspect import getdoc
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, Field, ValidationError
@@ -63,7 +64,7 @@ class PlannersTools:
         return [
             {
                 "type": "function",
-                "function": {"name": name, "description": does.__doc__, "parameters": _schema(takes)},
+                "function": {"name": name, "description": getdoc(does), "parameters": _schema(takes)},
             }
             for name, (takes, does) in self._functions.items()
         ]
@@ -84,6 +85,7 @@ class PlannersTools:
     @property
     def _functions(self) -> Mapping[str, tuple[type[BaseModel], Callable[[Any], str]]]:
         known: dict[str, tuple[type[BaseModel], Callable[[Any], str]]] = {
+            "data_statistics": (Nothing, self.data_statistics),
             "rank_methods": (Nothing, self.rank_methods),
             "look_up": (Named, self.look_up),
             "check_composition": (Composed, self.check_composition),
@@ -91,6 +93,10 @@ class PlannersTools:
             "search_knowledge": (Sought, self.search_knowledge),
         }
         return known if self.web is None else {**known, "search_web": (Sought, self.search_web)}
+
+    def data_statistics(self, _: Nothing) -> str:
+        """Training samples and number of labels of every client, in order, and how skewed and shifted the clients are."""
+        return json.dumps(self.at.facts.to_wire(), separators=(",", ":"))
 
     def rank_methods(self, _: Nothing) -> str:
         """How well the catalogue's methods suit this request by what is known of them, with the reasons."""
@@ -102,7 +108,8 @@ class PlannersTools:
         return "\n".join(lines)
 
     def look_up(self, asked: Named) -> str:
-        """What the catalogue says of a method or a part: purpose, source, costs, hyperparameters."""
+        """What the catalogue says of a method or a part: purpose, source, costs, hyperparameters, how much it serves in a
+        circumstance (0 to 1), what to avoid it in; `alone` parts make sense without companions."""
         known = self.at.known
         entry = known.methods.get(asked.name) or known.part(asked.name)
         return json.dumps(entry.model_dump(mode="json", exclude_defaults=True))

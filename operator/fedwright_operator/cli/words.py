@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from fedwright_crds.documents import Idea, Plan
+from fedwright_crds.candidate import Range
+from fedwright_crds.documents import Idea, Plan, Subtask
 from fedwright_crds.request import FLStrategyRequest, RequestPhase
 
 
@@ -19,13 +20,38 @@ def plan_in_words(plan: Plan) -> list[str]:
         lines.append(f"Expected: about {plan.estimated_rounds} simulated rounds")
     if plan.fallback:
         lines.append(f"If nothing is better: {plan.fallback}")
+    if plan.subtasks:
+        lines += ["Roadmap:", *map(_subtask, plan.subtasks)]
     return lines
 
 
 def _ideas(heading: str, ideas: Sequence[Idea]) -> list[str]:
-    if not ideas:
-        return []
-    return [heading, *(f"  - {one.title} ({_parts(one)}): {one.hypothesis}" for one in ideas)]
+    return [heading, *(line for one in ideas for line in _idea(one))] if ideas else []
+
+
+def _idea(one: Idea) -> list[str]:
+    """With the reasons of its parts, what is tried of its hyperparameters, and where it comes from."""
+    lines = [f"  - {one.title} ({_parts(one)}): {one.hypothesis}"]
+    lines += [f"    {part.name}: {part.reason}" for part in one.parts if part.reason]
+    tried = [f"{name} {value:g}" for name, value in one.fixed.items()] + list(map(_range, one.hyperparameters))
+    if tried:
+        lines.append(f"    Values: {', '.join(tried)}")
+    if one.source:
+        lines.append(f"    Source: {one.source}")
+    return lines
+
+
+def _range(one: Range) -> str:
+    """The default, then where it is searched."""
+    values = " ".join(f"{value:g}" for value in one.grid)
+    bounds = f"{one.low:g} to {one.high:g}" if one.low is not None and one.high is not None else ""
+    searched = values or bounds
+    return f"{one.name} {one.default:g}{f' ({searched})' if searched else ''}"
+
+
+def _subtask(one: Subtask) -> str:
+    between = f" [{one.interface}]" if one.interface else ""
+    return f"  - {one.name}: {one.goal}{between}{f'; holds when: {one.validation}' if one.validation else ''}"
 
 
 def _parts(idea: Idea) -> str:

@@ -169,7 +169,7 @@ def _reviews(
             spec=minds_view(spec),
             facts=search.facts,
             criteria=search.plan.criteria,
-            proposals=tuple(one.model_copy(update={"parent": None}) for one in proposals),
+            proposals=tuple(one.model_copy(update={"parent": None, "source": ""}) for one in proposals),
             reviewer=number,
             seed=spec.judging.seed,
             outcomes=outcomes(earlier),

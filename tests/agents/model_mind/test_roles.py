@@ -10,6 +10,7 @@ from scripted_model import ScriptedModel
 from fedwright_agents.model_mind.code import code
 from fedwright_agents.model_mind.conversation import NoAnswer
 from fedwright_agents.model_mind.debug import debug
+from fedwright_agents.model_mind.ideas import FROM_MEMORY
 from fedwright_agents.model_mind.model import Call, ModelError, Reply, Token
 from fedwright_agents.model_mind.plan import plan
 from fedwright_agents.model_mind.reflect import reflect
@@ -80,6 +81,28 @@ def test_ranges_of_catalogue_parts_are_the_catalogues_and_new_parts_bring_their_
     assert {"lr", "server_lr", "mu"} <= {one.name for one in anchored.hyperparameters}
     assert {one.name: one.grid for one in own.hyperparameters}["threshold"] == (0.25, 0.5, 1.0)
     assert "lr" in {one.name for one in own.hyperparameters}
+
+
+def test_each_choice_of_a_plan_has_its_source_and_each_subtask_its_interface(asked: PlanInput) -> None:
+    step = {
+        "name": "anchor",
+        "goal": "Keep clients near",
+        "interface": "gradients: mu -> Tensors",
+        "validation": "mu 0",
+    }
+    remembered = {**OWN, "source": "seen at https://example.org/signs"}
+    found, _ = planned(asked, answer(candidates=[ANCHORED, remembered], subtasks=[step]))
+    assert found.subtasks[0].interface == "gradients: mu -> Tensors"
+    assert all("arxiv.org" in one.source for one in found.baselines)
+    anchored, own = found.candidates
+    assert anchored.source == "Li et al. 2020" and own.source.endswith(FROM_MEMORY)
+    assert {anchored.source, own.source} <= set(found.sources)
+
+
+def test_a_planner_reads_defaults_and_grids_as_the_parts_have_them(asked: PlanInput) -> None:
+    _, model = planned(asked, answer())
+    task = str(model.heard[0][1]["content"])
+    assert "momentum 0 of 0 0.5 0.9" in task and "AdamServer's server_lr 0.1 of 0.01 0.03 0.1 0.3" in task
 
 
 def test_a_catalogue_hyperparameter_is_narrowed_to_values_that_all_are_tuned_over(asked: PlanInput) -> None:
@@ -156,6 +179,7 @@ def test_the_planner_looks_things_up(asked: PlanInput) -> None:
         Call("4", "estimate_cost", '{"candidates": 1000000}'),
         Call("5", "run_shell", '{"command": "id"}'),
         Call("6", "look_up", '{"name": "scaffold"}'),
+        Call("7", "data_statistics", "{}"),
     )
     _, model = planned(asked, Reply("", calls), answer())
     said = [message["content"] for message in model.heard[-1] if message["role"] == "tool"]
@@ -165,6 +189,7 @@ def test_the_planner_looks_things_up(asked: PlanInput) -> None:
     assert "Wrong arguments" in said[3]
     assert "no tool run_shell" in said[4]
     assert "Control variates" in said[5]
+    assert json.loads(str(said[6]))["trainSamplesPerClient"] == list(asked.facts.train_samples_per_client)
 
 
 def test_private_requests_are_planned_within_their_rules(asked: PlanInput) -> None:

@@ -8,8 +8,9 @@ from scripted_model import ScriptedModel
 
 from fedwright_agents.catalogue_mind.variants import Situation
 from fedwright_agents.knowledge.quoting import BEGIN, END
+from fedwright_agents.model_mind.ideas import FROM_MEMORY
 from fedwright_agents.model_mind.model import Call, ModelError, Reply
-from fedwright_agents.model_mind.plan import FROM_MEMORY, plan
+from fedwright_agents.model_mind.plan import plan
 from fedwright_agents.model_mind.tools import PlannersTools
 from fedwright_crds.documents import DataFacts, PlanInput
 from fedwright_crds.findings import Finding, Findings
