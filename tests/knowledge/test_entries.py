@@ -7,8 +7,9 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from fedwright_agents.knowledge.entries import Entry, Facets, Kind, clean
-from fedwright_agents.knowledge.shipped import shipped_entries, words
+from fedwright_agents.knowledge.entries import Entry, Facets, Kind, clean, serving
+from fedwright_agents.knowledge.glossary import terms
+from fedwright_agents.knowledge.shipped import SLOT_NAMES, shipped_entries, words
 from fedwright_federation.algorithm.legality import PRIVACY_RULES, RULES
 from fedwright_federation.algorithm.strategy import slots
 from fedwright_federation.candidates.contract import CHECKS
@@ -55,6 +56,19 @@ def test_facets_are_of_known_vocabularies():
     for entry in shipped_entries():
         for facet, values in entry.facets.named().items():
             assert set(values) <= known[facet], entry.id
+
+
+def test_what_an_entry_serves_is_told_and_is_a_term_of_the_glossary():
+    """So that who names a circumstance in any words finds what serves it."""
+    served = {term: entry for entry in shipped_entries() for term, value in entry.suits.items() if value > 0}
+    assert len(served) >= 10
+    for term, entry in served.items():
+        assert term in terms(term)
+        assert serving(term) in entry.passages
+
+
+def test_every_slot_has_a_name_that_is_said():
+    assert {slot.name for slot in slots()} == SLOT_NAMES.keys()
 
 
 def test_every_entry_says_where_it_comes_from():

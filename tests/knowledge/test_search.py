@@ -7,7 +7,7 @@ import pytest
 from qdrant_client import models
 
 from fedwright_agents.knowledge.dense import KnowledgeIndexError
-from fedwright_agents.knowledge.entries import Facets, Kind
+from fedwright_agents.knowledge.entries import Facets, Kind, serving
 from fedwright_agents.knowledge.lexicon import Lexicon, stems
 from fedwright_agents.knowledge.search import LONGEST_EXCERPT, Mode, NoSuchEntryError, fused, open_knowledge
 
@@ -140,6 +140,25 @@ def test_texts_never_come_from_the_server(model, qdrant):
 def test_a_server_that_is_not_there_is_told(model, url):
     with pytest.raises(KnowledgeIndexError, match=r"Qdrant at .* does not serve"):
         open_knowledge(embedder=model, url=url).search(ASKED)
+
+
+# -- what is known of a circumstance, and rules --------------------------------------------------------------------------
+@pytest.mark.parametrize("mode", [Mode.HYBRID, Mode.DENSE])
+def test_of_what_serves_a_named_circumstance_the_best_comes_first(base, mode):
+    found = [one.id for one in base.search("label skew", 5, [Kind.METHOD], mode=mode)]
+    assert found[0] == "method/scaffold"
+    assert "method/fedns" not in found  # it tells of label skew too: as what it fails under
+
+
+def test_who_serves_a_circumstance_is_told_with_more_than_that(base):
+    found = {one.id: one.excerpt for one in base.search("label skew", 20)}
+    assert any(serving("label skew") in excerpt for excerpt in found.values())
+    assert serving("label skew") not in found.values()
+
+
+def test_rules_come_behind_what_they_are_about_unless_they_are_asked_for(base):
+    assert all(one.kind is not Kind.RULE for one in base.search("quantised upload", 3))
+    assert "rule/synthetic-codec" in {one.id for one in base.search("are quantised uploads allowed with FedDM?", 3)}
 
 
 # -- the rankings -----------------------------------------------------------------------------------------------------

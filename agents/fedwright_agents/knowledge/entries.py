@@ -20,6 +20,11 @@ def clean(text: str) -> str:
     ).strip("\n")
 
 
+def serving(term: str) -> str:
+    """The paragraph by which an entry says what it serves."""
+    return f"Serves {term}."
+
+
 class Kind(StrEnum):
     METHOD = "Method"
     PART = "Part"
@@ -70,6 +75,8 @@ class Entry(Strict):
     source: Annotated[str, *_text(512)]
     """The paper, the rule's table or the request that it comes from."""
     facets: Facets = Facets()
+    suits: Annotated[dict[str, float], Field(max_length=64)] = Field(default_factory=dict)
+    """How well it serves circumstances, named by the glossary's terms: 1 is best, below 0 is to be avoided. For ranks, not searched."""
 
     @property
     def passages(self) -> tuple[str, ...]:

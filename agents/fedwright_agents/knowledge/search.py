@@ -1,10 +1,11 @@
-"""Hybrid search: nearest passages, matching words and names that are called, merged by reciprocal rank.
+"""Hybrid search: nearest passages, matching words and names that are called, merged by reciprocal rank; then what the catalogue knows
+of the circumstances that a query names, and a little less for rules.
 
 Reciprocal rank fusion: Cormack, Clarke and Büttcher 2009.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
@@ -13,7 +14,7 @@ from pathlib import Path
 
 from fedwright_agents.knowledge.dense import Passages
 from fedwright_agents.knowledge.embedding import Embedder
-from fedwright_agents.knowledge.entries import Entry, Facets, Kind, clean
+from fedwright_agents.knowledge.entries import Entry, Facets, Kind, clean, serving
 from fedwright_agents.knowledge.glossary import terms
 from fedwright_agents.knowledge.lexicon import Lexicon
 from fedwright_agents.knowledge.minilm import MiniLM
@@ -27,6 +28,14 @@ SMOOTHING = 60
 """What is added to ranks, as the paper has it."""
 DEPTH = 200
 """How many passages, and how many entries by words, count."""
+SUITING = 0.2
+"""What serving a named circumstance best adds, in first ranks: enough to order those that serve it, too little to hide other answers."""
+OF_RULES = 0.95
+"""What rules keep of their score. A rule is about two things that meet, and a question about one of them asks for the thing itself."""
+ABOUT_RULES = frozenset(("compose", "legality"))
+"""Terms of the glossary by which a query asks for rules."""
+DECIMALS = 5
+"""Of cosines that are told apart."""
 ANY = Facets()
 
 
@@ -78,10 +87,13 @@ class KnowledgeBase:
         if not 1 <= limit <= MOST_RESULTS:
             raise ValueError(f"limit is {limit}; choose 1 to {MOST_RESULTS}")
         self._require_known(facets)
-        sense = {} if mode is Mode.KEYWORD else self._dense(asked, kinds, facets)
+        suiting = self._suiting(terms(asked))
+        sense = {} if mode is Mode.KEYWORD else self._dense(asked, kinds, facets, suiting)
         words = [] if mode is Mode.DENSE else self._keyword(asked, kinds, facets)
         names = [] if mode is Mode.DENSE else self._named(asked, kinds, facets)
-        merged = fused([*sense], words, names)
+        ranks = fused([*sense], words, names)
+        rules = 1.0 if ABOUT_RULES & set(terms(asked)) else OF_RULES
+        merged = {name: self._weighed(name, score, suiting, rules) for name, score in ranks.items()}
         best = sorted(merged, key=lambda name: (-merged[name], name))[:limit]
         return tuple(_result(self._entries[name], sense.get(name), merged[name]) for name in best)
 
@@ -120,14 +132,30 @@ class KnowledgeBase:
     def _passages(self) -> Passages:
         return Passages(self.snapshot, self.url)
 
-    def _dense(self, query: str, kinds: Sequence[Kind], facets: Facets) -> dict[str, str]:
-        """Entries by the passage that is nearest to the question, or to it with the terms that its words stand for, best first."""
+    def _suiting(self, said: Sequence[str]) -> dict[str, float]:
+        """How well each entry suits the circumstances among these terms: in all, -1 to 1."""
+        return {
+            entry.id: max(-1.0, min(1.0, sum(entry.suits.get(term, 0.0) for term in said)))
+            for entry in self.snapshot.entries
+        }
+
+    def _weighed(self, name: str, score: float, suiting: Mapping[str, float], rules: float) -> float:
+        share = rules if self._entries[name].kind is Kind.RULE else 1.0
+        return share * score + suiting[name] * SUITING / (SMOOTHING + 1)
+
+    def _dense(self, query: str, kinds: Sequence[Kind], facets: Facets, suiting: Mapping[str, float]) -> dict[str, str]:
+        """Entries by the passage that is nearest to the question, or to it with the terms that its words stand for, best first.
+
+        Of equal passages, which say what an entry serves, that of the best suited entry.
+        """
         asked = [query, f"{query} ({', '.join(meant)})"] if (meant := terms(query)) else [query]
         vectors = self.embedder.embed(asked)
         hits = [hit for vector in vectors for hit in self._passages.nearest(vector.tolist(), DEPTH, kinds, facets)]
+        passages = self.snapshot.passages
+        hits.sort(key=lambda hit: (-round(hit.score, DECIMALS), -suiting[passages[hit.passage][0]], hit.passage))
         best: dict[str, str] = {}
-        for hit in sorted(hits, key=lambda hit: (-hit.score, hit.passage)):
-            best.setdefault(*self.snapshot.passages[hit.passage])
+        for hit in hits:
+            best.setdefault(*passages[hit.passage])
         return best
 
     def _keyword(self, query: str, kinds: Sequence[Kind], facets: Facets) -> list[str]:
@@ -178,8 +206,11 @@ def _keeps(entry: Entry, kinds: Sequence[Kind], facets: Facets) -> bool:
 
 
 def _result(entry: Entry, passage: str | None, score: float) -> Result:
-    """The excerpt is the passage that was found, or the first where that is the title."""
-    excerpt = passage if passage and passage != entry.title else entry.passages[:2][-1]
+    """The excerpt is the passage that was found; the first where that is the title, and before what it merely serves."""
+    first = entry.passages[:2][-1]
+    excerpt = passage if passage and passage != entry.title else first
+    if excerpt in map(serving, entry.suits):
+        excerpt = f"{first} {excerpt}"
     return Result(
         id=entry.id,
         kind=entry.kind,

@@ -10,7 +10,7 @@ from typing import Annotated, Any, TypeVar
 import yaml
 from pydantic import Field, TypeAdapter
 
-from fedwright_agents.knowledge.entries import Entry, Facets, Kind
+from fedwright_agents.knowledge.entries import Entry, Facets, Kind, serving
 from fedwright_crds.base import Strict, Word
 from fedwright_federation.catalogue import Catalogue, Caution, Circumstance, Method, PartEntry, RuleEntry, catalogue
 
@@ -18,6 +18,26 @@ RULES_SOURCE = "rules of composition, fedwright_federation.algorithm.legality"
 CHECKS_SOURCE = "contract tests, fedwright_federation.candidates"
 TEMPLATES_SOURCE = "template that passes the contract tests"
 FIGURES = "those reported are the papers'; others, on digits and synthetic data, were measured for this project, a few seeds each."
+SLOT_NAMES = {
+    "selection": "a selection of clients",
+    "schedule": "a schedule of local work",
+    "view": "a view of the model",
+    "download": "a download codec",
+    "upload": "an upload codec",
+    "losses": "a loss term",
+    "gradients": "a gradient correction",
+    "local": "a local optimizer",
+    "probes": "a probe of clients' data",
+    "states": "a client state",
+    "weighting": "a weighting of clients",
+    "combiner": "a combiner",
+    "server": "a server optimizer",
+    "finish": "a finish at the server",
+    "evaluation": "an evaluation",
+}
+"""What practitioners call a part of each slot."""
+AVOIDED = -1.0
+"""How well something suits a circumstance that the catalogue warns of."""
 
 Body = Annotated[str, Field(max_length=8192)]
 
@@ -56,8 +76,14 @@ def shipped_entries() -> tuple[Entry, ...]:
         *_notes("templates", "template", Kind.TEMPLATE, TEMPLATES_SOURCE),
     ]
     plain = _same("plain", _BODIES.validate_python(_texts("plain")), {entry.id: entry for entry in found})
-    told = [entry.model_copy(update={"text": f"{plain[entry.id]}\n\n{entry.text}"}) for entry in found]
+    told = [entry.model_copy(update={"text": _joined(plain[entry.id], entry)}) for entry in found]
     return tuple(sorted(told, key=lambda entry: entry.id))
+
+
+def _joined(plain: str, entry: Entry) -> str:
+    """A rule of composition is one paragraph: each of its sentences alone is near questions about one of the things that meet in
+    it, and all of them together are near questions about both."""
+    return f"{plain} {entry.text}" if entry.source == RULES_SOURCE else f"{plain}\n\n{entry.text}"
 
 
 def families_for(purposes: Iterable[str]) -> tuple[str, ...]:
@@ -98,7 +124,7 @@ def _methods(known: Catalogue, families: Mapping[str, Family]) -> Iterator[Entry
             id=f"method/{name}",
             kind=Kind.METHOD,
             title=method.name,
-            text=f"{method.purpose}\n\n{bodies[name]}",
+            text=_paragraphs(method.purpose, bodies[name], *_served(method.serves)),
             details=_method_details(method),
             source=method.paper.citation,
             facets=Facets(
@@ -107,6 +133,7 @@ def _methods(known: Catalogue, families: Mapping[str, Family]) -> Iterator[Entry
                 needs=_sorted(need for part in parts for need in part.needs),
                 purposes=_sorted(method.serves),
             ),
+            suits=_suits(method.serves, method.avoid),
         )
 
 
@@ -130,8 +157,8 @@ def _parts(known: Catalogue, families: Mapping[str, Family]) -> Iterator[Entry]:
         yield Entry(
             id=f"part/{name}",
             kind=Kind.PART,
-            title=f"{name} ({words(name)}), a part for {part.slot}",
-            text=f"{part.purpose} {bodies[name]}",
+            title=f"{name}: {SLOT_NAMES[part.slot]}",
+            text=_paragraphs(f"{part.purpose} {bodies[name]}", *_served(part.serves)),
             details=_part_details(known, name, part, methods),
             source="; ".join(papers)[:512] or "algorithm interface",
             facets=Facets(
@@ -140,6 +167,7 @@ def _parts(known: Catalogue, families: Mapping[str, Family]) -> Iterator[Entry]:
                 needs=_sorted(part.needs),
                 purposes=_sorted(part.serves),
             ),
+            suits=_suits(part.serves, part.avoid),
         )
 
 
@@ -167,7 +195,7 @@ def _rules(known: Catalogue) -> Iterator[Entry]:
             id=f"rule/{name}",
             kind=Kind.RULE,
             title=notes[name].title,
-            text=f"{notes[name].text}\n\n{'Refused' if rules[0].fatal else 'Warned of'}: {rules[0].reason}.",
+            text=f"{notes[name].text} {'Refused' if rules[0].fatal else 'Warned of'}: {rules[0].reason}.",
             details="\n".join(_condition(rule) for rule in rules),
             source=RULES_SOURCE,
             facets=Facets(families=("private",) if private else (), purposes=("Privacy",) if private else ()),
@@ -223,12 +251,25 @@ def _users(known: Catalogue) -> Mapping[str, tuple[str, ...]]:
     return {part: tuple(methods) for part, methods in used.items()}
 
 
+def _served(serves: Iterable[Circumstance]) -> Iterator[str]:
+    """A paragraph for each: who asks for a remedy names the circumstance, and other paragraphs often tell the remedy alone."""
+    return (serving(words(name)) for name in serves)
+
+
+def _suits(serves: Mapping[Circumstance, float], avoid: Iterable[Caution]) -> dict[str, float]:
+    return {words(one.when): AVOIDED for one in avoid} | {words(name): value for name, value in serves.items()}
+
+
 def _strengths(serves: Mapping[Circumstance, float]) -> str:
     return ", ".join(f"{words(name)} {value:g}" for name, value in serves.items())
 
 
 def _cautions(cautions: Iterable[Caution]) -> str:
     return "; ".join(f"{words(one.when)}: {one.why}" for one in cautions)
+
+
+def _paragraphs(*texts: str) -> str:
+    return "\n\n".join(texts)
 
 
 def _lines(*named: tuple[str, str]) -> str:
