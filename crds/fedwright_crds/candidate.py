@@ -144,6 +144,8 @@ class CandidateStatus(Strict):
     attempts: Annotated[tuple[Attempt, ...], Field(max_length=64)] = ()
     code: Digest | None = None
     """The draft that passed its tests."""
+    deviation: Line = ""
+    """What its code does otherwise than its hypothesis says, in its author's words."""
     trials: Annotated[tuple[TrialScore, ...], Field(max_length=512)] = ()
     best: Hyperparameters = Field(default_factory=dict)
     """Hyperparameters of the best trial so far."""

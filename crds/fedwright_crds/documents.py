@@ -140,6 +140,8 @@ class CodeOutput(Strict):
     code: CandidateCode | None = None
     cannot: Text = ""
     """Why there is no code, where there is none."""
+    deviation: Line = ""
+    """What the code does otherwise than was planned, and why, in its author's words."""
     usage: Usage = Usage()
 
 
@@ -290,6 +292,7 @@ class CandidateOutcome(Strict):
     hyperparameters: tuple[Range, ...] = ()
     fixed: Hyperparameters = Field(default_factory=dict)
     hypothesis: Text
+    deviation: Line = ""
     phase: Word
     reason: Line = ""
     score: float | None = None

@@ -283,6 +283,14 @@ class RequestSpec(Strict):
     abort: bool = False
     retry_token: Line = ""
 
+    @property
+    def rung_rounds(self) -> int:
+        """Rounds of a tuning trial: those of the first rung, or all where nothing is stopped early."""
+        rounds = self.task.training.rounds
+        if not self.judging.cascade:
+            return rounds
+        return max(2, -(-rounds * round(self.judging.first_rung * 1000) // 1000))
+
     @model_validator(mode="after")
     def _objective_is_measurable(self) -> Self:
         if self.objective.metric in MEMBERSHIP:

@@ -172,8 +172,7 @@ def estimated_rounds(spec: RequestSpec, candidates: int) -> int:
     """Trials on the first rung, then two configurations at full length on each selection seed, then the fresh seeds."""
     rounds, search, judging = spec.task.training.rounds, spec.search, spec.judging
     later = search.generations * min(search.top_k, search.proposals)
-    rung = rounds if not judging.cascade else max(1, round(judging.first_rung * rounds))
-    each = search.trials * rung + 2 * judging.selection_seeds * rounds
+    each = search.trials * spec.rung_rounds + 2 * judging.selection_seeds * rounds
     return (candidates + later) * each + 4 * judging.fresh_seeds * rounds
 
 

@@ -8,7 +8,7 @@ from fedwright_agents.model_mind.conversation import Conversation, NoAnswer
 from fedwright_agents.model_mind.ideas import own_parts
 from fedwright_agents.model_mind.model import Model
 from fedwright_agents.model_mind.prompts import render
-from fedwright_agents.model_mind.reading import Misread, apply_edits, read_files
+from fedwright_agents.model_mind.reading import Misread, apply_edits, deviation, read_files
 from fedwright_crds.documents import CandidateCode, CheckFailure, CodeInput, CodeOutput
 from fedwright_federation.candidates import static
 
@@ -24,10 +24,10 @@ def code(asked: CodeInput, model: Model) -> CodeOutput:
     talk = Conversation(model, context.of_code(asked), render("code", asked=asked, parent=parent))
     modules = Modules(parent.code.files if parent else {})
     try:
-        files = talk.answer(modules.read)
+        output = talk.answer(modules.read)
     except NoAnswer as failure:
-        return CodeOutput(cannot=str(failure), usage=talk.usage)
-    return CodeOutput(code=CandidateCode(files=files), usage=talk.usage)
+        output = CodeOutput(cannot=str(failure))
+    return output.model_copy(update={"usage": talk.usage})
 
 
 class Modules:
@@ -37,14 +37,16 @@ class Modules:
     def __init__(self, parent: Mapping[str, str]) -> None:
         self._parent = parent
         self._kept: dict[str, str] = {}
+        self._deviation = ""
 
-    def read(self, text: str) -> dict[str, str]:
-        """All files. Raises Misread, with the modules to write again."""
+    def read(self, text: str) -> CodeOutput:
+        """With all files. Raises Misread, with the modules to write again."""
         edited = bool(self._parent) and not self._kept
         files = apply_edits(text, self._parent) if edited else {**self._kept, **read_files(text)}
         broken = _broken(files)
+        self._deviation = deviation(text) or self._deviation
         if not broken:
-            return files
+            return CodeOutput(code=CandidateCode(files=files), deviation=self._deviation)
         wrong = {one.file for one in broken}
         whole = bool(self._kept) or not wrong < files.keys()
         self._kept = {} if whole else {name: source for name, source in files.items() if name not in wrong}

@@ -20,6 +20,11 @@ def of_request(spec: RequestSpec, facts: DataFacts, model: ModelSpec | None) -> 
     return "\n\n".join((render("shared"), render("catalogue", catalogue=catalogue()), request))
 
 
+def of_tuning(spec: RequestSpec) -> Mapping[str, Any]:
+    """What those who propose are told of the trials."""
+    return {"trials": spec.search.trials, "rung": spec.rung_rounds, "rounds": spec.task.training.rounds}
+
+
 def of_code(asked: CodeInput) -> str:
     """For those who write and mend: how a strategy is written."""
     told = f"# The task\nmodel: {compact(asked.model)}\ntask: {compact(asked.task)}"

@@ -8,7 +8,7 @@ from fedwright_agents.model_mind.code import require_clean
 from fedwright_agents.model_mind.conversation import Conversation, NoAnswer
 from fedwright_agents.model_mind.model import Model
 from fedwright_agents.model_mind.prompts import render
-from fedwright_agents.model_mind.reading import Misread, apply_edits
+from fedwright_agents.model_mind.reading import Misread, apply_edits, deviation
 from fedwright_crds.documents import CandidateCode, CodeOutput, DebugInput
 
 _CANNOT = re.compile(r"^\s*CANNOT:\s*(?P<reason>.+)", re.DOTALL)
@@ -40,4 +40,4 @@ def _read(asked: DebugInput, text: str) -> CodeOutput:
     if files == asked.code.files:
         raise Misread("The edits change nothing.")
     require_clean(files)
-    return CodeOutput(code=CandidateCode(files=files))
+    return CodeOutput(code=CandidateCode(files=files), deviation=deviation(text))

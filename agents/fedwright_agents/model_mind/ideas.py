@@ -14,6 +14,7 @@ from fedwright_crds.task import ModelSpec
 from fedwright_federation.catalogue import Catalogue, Composition, UnknownEntryError, catalogue
 from fedwright_federation.catalogue.composition import LOCAL, PLURAL, SLOTS
 
+STEP = "lr"
 FROM_MEMORY = " (from the model's memory: no search gave this address)"
 LONGEST_SOURCE = 1024 - len(FROM_MEMORY)
 _ADDRESS = re.compile(r"""https?://[^\s)\]>"']+""")
@@ -86,11 +87,15 @@ def _require_legal(composition: Composition, spec: RequestSpec, model: ModelSpec
 
 # -- what is searched -------------------------------------------------------------------------------------------------
 def _searched(composition: Composition, own: Sequence[Part], draft: DraftIdea) -> tuple[Range, ...]:
-    """The catalogue's ranges as the draft narrows them, less those of parts that give way, and the draft's own for own parts."""
+    """The catalogue's ranges as the draft narrows them, less those of parts that give way, and the draft's own for own parts.
+
+    The step size comes first, then what the draft names: few trials reach no further.
+    """
     said, replaced = {one.name: one for one in draft.hyperparameters}, _replaced(composition, own)
     kept = {one.name: _narrowed(one, said.get(one.name)) for one in composition.ranges if one.name not in replaced}
     new = {name: _range(one) for name, one in said.items() if name not in kept} if own else {}
-    return tuple((kept | new).values())
+    found = kept | new
+    return tuple(found[name] for name in dict.fromkeys((STEP, *said, *found)) if name in found)
 
 
 def _replaced(composition: Composition, own: Sequence[Part]) -> frozenset[str]:

@@ -60,7 +60,7 @@ def plan(given: PlanInput, model: Model, web: Web | None = None) -> PlanOutput:
     task = render(
         "plan",
         catalogue=catalogue(),
-        trials=spec.search.trials,
+        **context.of_tuning(spec),
         spec=spec,
         criteria=(*by_catalogue.CRITERIA, *spec.review.criteria),
         answers=given.answers,

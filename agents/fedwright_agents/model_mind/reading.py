@@ -16,6 +16,7 @@ _FENCE = re.compile(
     r"^(?P<fence>`{3,})[ \t]*(?P<info>[^\n`]*)\n(?P<body>.*?)^(?P=fence)[ \t]*$", re.MULTILINE | re.DOTALL
 )
 _FILE = re.compile(r"(?P<name>[a-z_][a-z0-9_]{0,59}\.py)\b")
+_DEVIATION = re.compile(r"^DEVIATION:[ \t]*(?P<what>\S.*)$", re.MULTILINE)
 _EDIT = re.compile(
     r"^<{5,9} SEARCH[ \t]*\n(?P<search>.*?)^={5,9}[ \t]*\n(?P<replace>.*?)^>{5,9} REPLACE[ \t]*$",
     re.MULTILINE | re.DOTALL,
@@ -79,6 +80,12 @@ def read_files(text: str) -> dict[str, str]:
     if not files:
         raise Misread("No file found. Write each file in a fence that names it, such as ```python strategy.py")
     return files
+
+
+def deviation(text: str) -> str:
+    """What the author says that the code does otherwise than was planned."""
+    said = _DEVIATION.search(text[:LONGEST])
+    return said["what"].strip()[:1024] if said else ""
 
 
 def apply_edits(text: str, files: Mapping[str, str]) -> dict[str, str]:

@@ -22,7 +22,7 @@ def reflect(asked: ReflectInput, model: Model) -> ReflectOutput:
         render(
             "reflect",
             catalogue=catalogue(),
-            trials=asked.spec.search.trials,
+            **context.of_tuning(asked.spec),
             asked=asked,
             within=gather(catalogue(), asked.spec, asked.outcomes).within,
         ),

@@ -77,6 +77,7 @@ def _request(home: Home, store: Store, request: FLStrategyRequest, options: str)
 def _candidate(candidate: Candidate) -> list[str]:
     spec, status = candidate.spec, candidate.status
     lines = [spec.title, spec.hypothesis]
+    lines += _section("Written otherwise", [status.deviation] if status.deviation else [])
     lines += _section("Parts", (f"{one.slot}: {one.name}  {one.reason}" for one in spec.parts))
     lines += _section("Best hyperparameters", (f"{name} = {figure(value)}" for name, value in status.best.items()))
     lines += _section("Measures", (f"{name} = {figure(value)}" for name, value in sorted(status.measures.items())))

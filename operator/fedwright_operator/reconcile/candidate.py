@@ -105,6 +105,7 @@ def _status(observed: Observed[Candidate], desk: Desk, journey: Journey) -> Cand
         conditions=conditions(candidate.status.conditions, _facts(journey), observed.now, generation),
         attempts=tuple(journey.attempts),
         code=journey.code,
+        deviation="; ".join(dict.fromkeys(journey.deviations))[:1024],
         trials=tuple(journey.trials),
         best=journey.best,
         final=journey.final,

@@ -37,13 +37,6 @@ class Brief:
     rivals: tuple[Mapping[str, float], ...] = ()
     """For FedAvg alone: the hyperparameters of those that stand in the final with it."""
 
-    @property
-    def rung_rounds(self) -> int:
-        rounds = self.spec.task.training.rounds
-        if not self.spec.judging.cascade:
-            return rounds
-        return max(2, -(-rounds * round(self.spec.judging.first_rung * 1000) // 1000))
-
     def selection_seeds(self) -> list[int]:
         return [self.spec.judging.seed * 10_000 + 100 + i for i in range(self.spec.judging.selection_seeds)]
 
@@ -64,6 +57,7 @@ class Journey:
     message: str = ""
     attempts: list[Attempt] = field(default_factory=list)
     code: Digest | None = None
+    deviations: list[str] = field(default_factory=list)
     trials: list[TrialScore] = field(default_factory=list)
     best: dict[str, float] = field(default_factory=dict)
     final: dict[str, float] = field(default_factory=dict)

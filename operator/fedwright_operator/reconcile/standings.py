@@ -120,6 +120,7 @@ def outcome(one: Candidate) -> CandidateOutcome:
         hyperparameters=one.spec.hyperparameters,
         fixed=one.spec.fixed,
         hypothesis=one.spec.hypothesis,
+        deviation=one.status.deviation,
         phase=str(one.status.phase),
         reason=_end_in_words(one)[:1024],
         score=one.status.score,

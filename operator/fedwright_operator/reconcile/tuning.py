@@ -23,7 +23,7 @@ FULL_LENGTH_CONFIGURATIONS = 2
 def first_rung(at: Pass, code: Input) -> None:
     """Trials on one seed in batches, then the best configuration on the other selection seeds."""
     at.journey.phase, at.journey.reason = CandidatePhase.SIMULATING, "Tuning"
-    seeds, rounds = at.brief.selection_seeds(), at.brief.rung_rounds
+    seeds, rounds = at.brief.selection_seeds(), at.brief.spec.rung_rounds
     while len(at.journey.trials) < _trials(at):
         batch = [_trial(at, code, values, rounds, seeds[0]) for values in _proposed(at)]
         at.journey.trials += _all_finished(batch)

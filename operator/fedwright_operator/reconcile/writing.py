@@ -59,6 +59,7 @@ def _written(at: Pass, role: str, profile: str, document: Input) -> CandidateCod
     output = at.desk.document(CodeOutput, result, f"{role}.json")
     if output.code is None:
         raise Ended(CandidatePhase.REJECTED, "CannotMend" if role == "debug" else "CannotWrite", output.cannot)
+    at.journey.deviations += [output.deviation] if output.deviation else []
     return output.code
 
 

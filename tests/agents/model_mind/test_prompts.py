@@ -2,7 +2,9 @@
 
 import re
 from dataclasses import fields
+from importlib import import_module
 
+import numpy as np
 import pytest
 from jinja2 import UndefinedError
 
@@ -18,15 +20,18 @@ from fedwright_federation.algorithm import (
     LocalOutcome,
     Phase,
     Report,
+    Round,
     Start,
     Step,
     Strategy,
+    Training,
 )
 from fedwright_federation.algorithm.strategy import slots
 from fedwright_federation.catalogue import catalogue
+from fedwright_federation.simulation.messages import Upload
 
-MOST_CHARACTERS = 12_800
-"""Of what all prompts of a coder share: about 3,200 tokens."""
+MOST_CHARACTERS = 12_400
+"""Of what all prompts of a coder share: about 3,100 tokens."""
 
 
 @pytest.fixture
@@ -44,6 +49,15 @@ def test_every_name_that_is_offered_can_be_imported(interface: str) -> None:
     assert len(names) > 30 and not [name for name in names if not hasattr(algorithm, name)]
 
 
+def test_every_catalogue_part_can_be_found_by_what_is_told_of_it(interface: str) -> None:
+    told = dict(re.findall(r"(\w+) = (\w+:\w+)\(", interface.partition("Catalogue parts by name")[2]))
+    assert told.keys() == catalogue().parts.keys()
+    for place in told.values():
+        module, name = place.split(":")
+        room = "fedwright_federation" if module == "algorithm" else "fedwright_federation.parts"
+        assert hasattr(import_module(f"{room}.{module}"), name)
+
+
 def test_the_slots_are_the_strategys(interface: str) -> None:
     told = interface.partition("Strategy(name, ")[2].partition("); plural slots")[0]
     assert set(re.findall(r"(\w+)=", re.sub(r"\([^()]*=[^()]*\)", "", told))) == {
@@ -59,7 +73,7 @@ def test_the_slots_are_the_strategys(interface: str) -> None:
         ("Report: ", ".", Report),
         ("outcome: ", ".", LocalOutcome),
         ("Aggregate: ", " (payloads", Aggregate),
-        ("LocalPlan((Phase(", ")", Phase),
+        ("LocalPlan(phases=(Phase(", ")", Phase),
     ],
 )
 def test_fields_that_are_named_are_there(interface: str, start: str, end: str, kind: type) -> None:
@@ -73,6 +87,25 @@ def test_what_a_step_shows_is_there(interface: str) -> None:
     named = set(re.findall(r"\b(model|weights|start|state|published|scalars|present|trained|x|y|out)\b", told))
     assert named == set(Step.__slots__)
     assert {one.name for one in fields(Start)} == {"weights", "shared"}
+
+
+def test_what_is_told_of_a_round_is_there(interface: str) -> None:
+    told = interface.partition("\nround: ")[2].partition("\nSelection")[0]
+    own = {one.name for one in fields(Round)} | {"progress"}
+    assert own <= set(re.findall(r"\w+", told))
+    training = set(re.findall(r"\.(\w+)", told.partition("training (")[2].partition(")")[0]))
+    assert training == {"rounds", "participation", "steps", "epochs", "batch_size"}
+    assert training <= {one.name for one in fields(Training)}
+
+
+def test_bytes_of_an_upload_are_as_they_are_told(interface: str) -> None:
+    arrays = {"codes": np.zeros(7, np.uint8), "head.weight": np.zeros((3, 2), np.float32)}
+    upload = Upload(round=1, client=0, samples=1, steps=1, travel=0.0, loss=0.0, update=arrays)
+    told = [int(n) for n in re.findall(r"\d+", interface.partition("Bytes: ")[2].partition("\n")[0])]
+    message, array, axis = told
+    assert upload.size == message + sum(
+        array + len(name) + axis * value.ndim + value.nbytes for name, value in arrays.items()
+    )
 
 
 def test_the_examples_run(interface: str) -> None:

@@ -145,6 +145,13 @@ def test_a_part_of_ones_own_takes_the_replaced_ones_hyperparameters_along(asked:
     assert {one.name: one for one in found.candidates[1].hyperparameters}["levels"].grid == (4.0, 2.0)
 
 
+def test_few_trials_reach_what_the_draft_names_first(asked: PlanInput) -> None:
+    own = [{"name": "gap", "default": 2.0, "grid": [1.0, 2.0]}, {"name": "tau", "default": 0.01, "grid": [0.01, 0.1]}]
+    draft = {**OWN, "method": "fedadam", "hyperparameters": own}
+    found, _ = planned(asked, answer(candidates=[draft]))
+    assert [one.name for one in found.candidates[0].hyperparameters] == ["lr", "gap", "tau", "server_lr"]
+
+
 @pytest.mark.parametrize(
     ("wrong", "told"),
     [
@@ -276,6 +283,15 @@ def test_what_catalogue_parts_alone_make_asks_no_model(order: CodeInput) -> None
     assert model.heard == [] and output.usage.tokens == 0
 
 
+def test_what_the_code_does_otherwise_is_kept_for_those_who_judge_the_hypothesis(order: CodeInput) -> None:
+    told = "DEVIATION: thirty passes in place of exact means, since a refresh walks batches\n"
+    output = code(order, ScriptedModel([told + FILES]))
+    assert output.deviation == "thirty passes in place of exact means, since a refresh walks batches"
+    assert code(order, ScriptedModel([FILES])).deviation == ""
+    broken = FILES.replace("from fedwright", "import os\nfrom fedwright", 1)
+    assert code(order, ScriptedModel([told + broken, FILES])).deviation == output.deviation
+
+
 def child_of(order: CodeInput, *names: str) -> CodeInput:
     """Of a parent with these combiners."""
     files = {"strategy.py": STRATEGY, "test_strategy.py": TESTS}
@@ -339,6 +355,11 @@ def test_the_debugger_answers_with_edits(failed: DebugInput) -> None:
     assert "No edit found" in model.last_words
 
 
+def test_the_debugger_says_what_its_mend_does_otherwise(failed: DebugInput) -> None:
+    output = debug(failed, ScriptedModel([f"DEVIATION: {INJECTION}\n{EDIT}"]))
+    assert output.deviation == INJECTION
+
+
 def test_the_debugger_can_give_up(failed: DebugInput) -> None:
     assert (
         debug(failed, ScriptedModel(["CANNOT: the model has no norm layers"])).cannot == "the model has no norm layers"
@@ -367,6 +388,7 @@ def outcome(idea: Idea, score: float | None) -> CandidateOutcome:
         parts=idea.parts,
         hyperparameters=idea.hyperparameters,
         hypothesis=idea.hypothesis,
+        deviation=INJECTION,
         phase="Scored" if score else "Rejected",
         reason="" if score else INJECTION,
         score=score,
@@ -392,6 +414,13 @@ def test_only_what_was_not_tried_is_proposed(reflection: ReflectInput) -> None:
     output = reflect(reflection, ScriptedModel([said]))
     assert [(one.method, one.parent) for one in output.proposals] == [("fednova", "r-scaffold")]
     assert output.critique == "c"
+
+
+def test_a_reflector_reads_what_the_code_does_otherwise_as_data(reflection: ReflectInput) -> None:
+    model = ScriptedModel([json.dumps({"proposals": [ANCHORED]})])
+    reflect(reflection, model)
+    task = str(model.heard[0][1]["content"])
+    assert "but its code does otherwise" in task and task.count("<data>") == task.count("</data>")
 
 
 def test_a_reflector_with_nothing_new_ends_the_search_and_not_the_request(reflection: ReflectInput) -> None:

@@ -10,6 +10,7 @@ from world import World, idea, wish
 from fedwright_crds.candidate import CandidatePhase, GrantStage, Range
 from fedwright_crds.documents import (
     CodeInput,
+    CodeOutput,
     Grade,
     JudgeSpec,
     ParentCode,
@@ -238,6 +239,18 @@ def test_a_coder_sees_the_code_that_its_candidate_starts_from() -> None:
     assert parent is not None and parent.title == "scaffold"
     assert parent.code.files == {"strategy.py": "# scaffold scaffold"}
     assert set(seen.values()) == {None}
+
+
+def test_what_a_candidates_code_does_otherwise_stands_in_its_status_and_reaches_the_reflector() -> None:
+    def answer(world: World, work: Work) -> Done:
+        output = world.answer_code(work)["code.json"]
+        assert isinstance(output, CodeOutput)
+        return {"code.json": output.model_copy(update={"deviation": "a mean in place of a median"})}
+
+    world = World(wish(), script={"code": answer})
+    (asked,) = reflected_from(world)
+    assert world.candidates["wish-p1"].status.deviation == "a mean in place of a median"
+    assert {one.deviation for one in asked.outcomes} == {"a mean in place of a median"}
 
 
 def test_a_reviewer_has_one_vote_for_each_proposal_and_criterion() -> None:
