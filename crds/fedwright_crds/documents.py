@@ -121,6 +121,8 @@ class ParentCode(Strict):
     title: Line
     parts: tuple[Part, ...] = ()
     code: CandidateCode
+    failure: Text = ""
+    """What its last draft failed by, where none passed."""
 
 
 class CodeInput(Strict):
@@ -181,6 +183,8 @@ class DebugInput(Strict):
     attempt: int
     earlier: tuple[CheckFailure, ...] = ()
     """First failure of each earlier draft, oldest first."""
+    left: Annotated[int, Field(ge=0)] = 0
+    """Mends that are left after this one."""
 
 
 # -- tune (mind) ------------------------------------------------------------------------------------------------------

@@ -241,6 +241,44 @@ def test_the_place_is_the_candidates_own_line(contract: Contract) -> None:
     assert first.line == IMPORTS.count("\n") + 3
 
 
+def test_where_the_candidate_has_no_line_the_platforms_own_shows_what_it_missed(contract: Contract) -> None:
+    body = """@dataclass(frozen=True)
+class Forgetful(ServerOptimizer):
+    inner: ServerOptimizer = field(default_factory=lambda: ServerControl(ServerSgd()))
+
+    def start(self, x, shared):
+        return self.inner.start(x, shared)
+
+    def step(self, x, aggregate, state, round):
+        return self.inner.step(x, aggregate, state, round)
+
+
+"""
+    more = "gradients=(ControlCorrection(),), states=(ControlVariate(),), weighting=Uniform(), server=Forgetful()"
+    first = judged(body, contract, more).failures[0]
+    assert first.file == "" and "KeyError: 'control'" in first.message
+    assert 'parts/gradient_terms.py: server, client = step.published["control"]' in first.message
+
+
+def test_a_published_model_in_another_precision_is_told_by_its_key(contract: Contract) -> None:
+    body = """@dataclass(frozen=True)
+class Precise(Evaluation):
+    def published(self, x, state):
+        return {key: value.astype(np.float64) for key, value in x.items()}
+
+
+"""
+    first = judged(body, contract, "evaluation=Precise()").failures[0]
+    assert first.check == "Dtype" and "in float64; keep every tree in float32" in first.message
+
+
+def test_own_tests_that_fail_do_not_hide_what_the_contract_says(contract: Contract) -> None:
+    body = "class Mine(GradientTerm):\n    def __call__(self, step):\n        return step.state['nobody']\n"
+    found = judged(body, contract, "gradients=(Mine(),)", own_test="def test_sum():\n    assert 1 + 1 == 3\n")
+    assert [one.check for one in found.failures] == ["OwnTests", "Simulation"]
+    assert "OwnTests" not in found.checks and "Static" in found.checks
+
+
 def test_privacy_that_cannot_be_honoured_is_refused_by_its_field(contract: Contract) -> None:
     asked = contract.model_copy(update={"privacy": Privacy(unit=PrivacyUnit.CLIENT, epsilon=4, delta=1e-3)})
     more = "gradients=(ControlCorrection(),), states=(ControlVariate(),), weighting=Uniform(), server=ServerControl(ServerSgd())"

@@ -134,8 +134,8 @@ def reflect(_prompt: str) -> str:
 
 
 def review(prompt: str) -> str:
-    pairs = [(p, d) for p in re.findall(r"^P(\d+): ", prompt, re.M) for d in re.findall(r"^D(\d+), ", prompt, re.M)]
-    return "\n".join(f"P{p} D{d} {3 + (int(p) + int(d)) % 2}" for p, d in pairs)
+    pairs = [(p, d) for p in re.findall(r"^S(\d+): ", prompt, re.M) for d in re.findall(r"^D(\d+), ", prompt, re.M)]
+    return "\n".join(f"S{p} D{d} {3 + (int(p) + int(d)) % 2}" for p, d in pairs)
 
 
 ROLES = {

@@ -7,8 +7,10 @@ from fedwright_agents.model_mind import context
 from fedwright_agents.model_mind.conversation import Conversation, NoAnswer
 from fedwright_agents.model_mind.ideas import own_parts
 from fedwright_agents.model_mind.model import Model
+from fedwright_agents.model_mind.planned import unplanned
 from fedwright_agents.model_mind.prompts import render
 from fedwright_agents.model_mind.reading import Misread, apply_edits, deviation, read_files
+from fedwright_crds.candidate import Part
 from fedwright_crds.documents import CandidateCode, CheckFailure, CodeInput, CodeOutput
 from fedwright_federation.candidates import static
 
@@ -22,7 +24,7 @@ def code(asked: CodeInput, model: Model) -> CodeOutput:
         return composed
     parent = asked.parent if asked.parent and own_parts(asked.parent.parts) else None
     talk = Conversation(model, context.of_code(asked), render("code", asked=asked, parent=parent))
-    modules = Modules(parent.code.files if parent else {})
+    modules = Modules(asked.parts, parent.code.files if parent else {})
     try:
         output = talk.answer(modules.read)
     except NoAnswer as failure:
@@ -34,25 +36,41 @@ class Modules:
     """A candidate's files over the answers of one conversation, which may be edits of the parent's: once, those that are wrong are
     asked for alone."""
 
-    def __init__(self, parent: Mapping[str, str]) -> None:
-        self._parent = parent
+    def __init__(self, planned: Sequence[Part], parent: Mapping[str, str]) -> None:
+        self._planned, self._parent = planned, parent
         self._kept: dict[str, str] = {}
         self._deviation = ""
+        self._asked = False
 
     def read(self, text: str) -> CodeOutput:
         """With all files. Raises Misread, with the modules to write again."""
         edited = bool(self._parent) and not self._kept
         files = apply_edits(text, self._parent) if edited else {**self._kept, **read_files(text)}
-        broken = _broken(files)
         self._deviation = deviation(text) or self._deviation
+        broken = self._broken(files)
         if not broken:
             return CodeOutput(code=CandidateCode(files=files), deviation=self._deviation)
         wrong = {one.file for one in broken}
-        whole = bool(self._kept) or not wrong < files.keys()
-        self._kept = {} if whole else {name: source for name, source in files.items() if name not in wrong}
-        if whole:
+        again = not self._kept and "" not in wrong
+        self._kept = {name: source for name, source in files.items() if name not in wrong} if again else {}
+        if not self._kept:
             raise Misread(_told(broken))
         raise Misread(_told(broken), f"Answer with {', '.join(sorted(wrong))} alone, whole; the other files are kept.")
+
+    def _broken(self, files: Mapping[str, str]) -> list[CheckFailure]:
+        """All that can be told without a box, so that nothing of it costs another turn."""
+        broken = [*_broken(files), *static.lacking_tests(CandidateCode(files=dict(files)))]
+        parses = all(one.check != "Syntax" for one in broken)
+        return broken + (self._otherwise(files) if parses and not self._deviation else [])
+
+    def _otherwise(self, files: Mapping[str, str]) -> list[CheckFailure]:
+        """What is not as planned: asked about once, then noted for those who judge, since it may be a good strategy all the same."""
+        found = list(unplanned(self._planned, files))
+        if found and self._asked:
+            self._deviation = "; ".join(one.message.partition(";")[0] for one in found)[:1024]
+            return []
+        self._asked = bool(found)
+        return found
 
 
 def require_clean(files: Mapping[str, str]) -> None:
@@ -70,4 +88,4 @@ def _told(broken: Sequence[CheckFailure]) -> str:
         f"{one.file or 'all files'}{f', line {one.line}' if one.line else ''}: {one.check}: {one.message}"
         for one in broken
     ]
-    return "Static checks refuse it:\n" + "\n".join(lines[:MOST_TOLD])
+    return "It is refused as it stands:\n" + "\n".join(lines[:MOST_TOLD])

@@ -17,6 +17,7 @@ _FENCE = re.compile(
 )
 _FILE = re.compile(r"(?P<name>[a-z_][a-z0-9_]{0,59}\.py)\b")
 _DEVIATION = re.compile(r"^DEVIATION:[ \t]*(?P<what>\S.*)$", re.MULTILINE)
+_OBJECT = re.compile(r'\{\s*["}]')
 _EDIT = re.compile(
     r"^<{5,9} SEARCH[ \t]*\n(?P<search>.*?)^={5,9}[ \t]*\n(?P<replace>.*?)^>{5,9} REPLACE[ \t]*$",
     re.MULTILINE | re.DOTALL,
@@ -48,7 +49,7 @@ def _first_object(text: str) -> Mapping[str, Any]:
             found, _ = decoder.raw_decode(text, at)
         except ValueError as error:
             problem = f"the JSON is broken: {error}"
-            if '"' in text[at : at + 3]:
+            if _OBJECT.match(text, at):
                 break  # what looks like the beginning of an object is the one that was meant
             continue
         except RecursionError:
@@ -91,13 +92,16 @@ def deviation(text: str) -> str:
 def apply_edits(text: str, files: Mapping[str, str]) -> dict[str, str]:
     """The files after the edits in the text, in order. A search text must stand exactly once in its file."""
     text = text[:LONGEST]
-    changed, found = dict(files), False
+    changed, wrong, found = dict(files), [], False
     for edit in _EDIT.finditer(text):
         found = True
         name = _file_above(text, edit.start())
-        if name not in changed:
-            raise Misread(f"An edit names {name or 'no file'}; there are {', '.join(sorted(files))}.")
-        changed[name] = _replaced(name, changed[name], edit["search"], edit["replace"])
+        try:
+            changed[name] = _replaced(name, changed, edit["search"], edit["replace"])
+        except Misread as problem:
+            wrong.append(str(problem))
+    if wrong:
+        raise Misread(" ".join(wrong[:MOST_COMPLAINTS]), "Answer with all edits again, those that fitted too.")
     whole = {name: body for name, body in _whole_files(text).items() if changed.get(name) != body}
     if not found and not whole:
         raise Misread("No edit found. Write the file's name, then a SEARCH/REPLACE block.")
@@ -117,7 +121,10 @@ def _file_above(text: str, at: int) -> str:
     return named[-1] if named else ""
 
 
-def _replaced(name: str, source: str, search: str, replace: str) -> str:
+def _replaced(name: str, files: Mapping[str, str], search: str, replace: str) -> str:
+    if name not in files:
+        raise Misread(f"An edit names {name or 'no file'}; there are {', '.join(sorted(files))}.")
+    source = files[name]
     if not search.strip():
         raise Misread(f"An edit of {name} searches for nothing; copy the lines that it replaces.")
     count = source.count(search)

@@ -6,10 +6,11 @@ from fedwright_agents.catalogue_mind.evidence import gather
 from fedwright_agents.model_mind import context
 from fedwright_agents.model_mind.conversation import Conversation, NoAnswer
 from fedwright_agents.model_mind.drafts import DraftIdea, DraftReflection
-from fedwright_agents.model_mind.ideas import cited, fresh, idea_of
+from fedwright_agents.model_mind.ideas import cited, fresh, idea_of, same
 from fedwright_agents.model_mind.model import Model
 from fedwright_agents.model_mind.prompts import render
 from fedwright_agents.model_mind.reading import Misread, read_json
+from fedwright_crds.candidate import CandidatePhase
 from fedwright_crds.documents import CandidateOutcome, Idea, ReflectInput, ReflectOutput
 from fedwright_federation.catalogue import catalogue
 
@@ -37,11 +38,17 @@ def reflect(asked: ReflectInput, model: Model) -> ReflectOutput:
 def _read(asked: ReflectInput, text: str) -> ReflectOutput:
     draft = read_json(DraftReflection, text)
     made, problems = _ideas(asked, draft.proposals)
-    tried: list[Idea | CandidateOutcome] = [*asked.plan.baselines, *asked.plan.candidates, *asked.outcomes]
-    proposals = fresh(made, tried)[: asked.proposals]
+    proposals = fresh(made, _tried(asked))[: asked.proposals]
     if asked.proposals and not proposals:
         raise Misread(problems or "Everything proposed was tried before. Propose something else.")
     return ReflectOutput(critique=draft.critique, proposals=tuple(proposals))
+
+
+def _tried(asked: ReflectInput) -> list[Idea | CandidateOutcome]:
+    """Without what no run has measured, which may be mended and tried after all."""
+    unmeasured = [one for one in asked.outcomes if one.phase == str(CandidatePhase.REJECTED) and not one.trials]
+    planned = [one for one in asked.plan.candidates if not any(same(one, other) for other in unmeasured)]
+    return [*asked.plan.baselines, *planned, *(one for one in asked.outcomes if one not in unmeasured)]
 
 
 def _ideas(asked: ReflectInput, drafts: tuple[DraftIdea, ...]) -> tuple[list[Idea], str]:

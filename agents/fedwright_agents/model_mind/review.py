@@ -36,7 +36,7 @@ OWN_STEPS = (
     "say what this criterion asks of a strategy for this request; judge each proposal by its mechanism alone; "
     "where nothing speaks for or against it, 3."
 )
-_LINE = re.compile(r"^\W*P(?P<proposal>\d{1,3})\W+D(?P<dimension>\d{1,2})\W+(?P<score>[1-5])\b", re.MULTILINE)
+_LINE = re.compile(r"^\W*S(?P<proposal>\d{1,3})\W+D(?P<dimension>\d{1,2})\W+(?P<score>[1-5])\b", re.MULTILINE)
 Scores = dict[tuple[int, str], float]
 """By the proposal's number in the input and the dimension, from 1 to 5."""
 
@@ -154,5 +154,5 @@ def _sampled(looks: Sequence[_Look], first: Reply) -> Scores:
 def _read(look: _Look, text: str) -> Scores:
     scores = {pair: float(match["score"]) for pair, match in look.lines(text)}
     if len(scores) < look.pairs / 2:
-        raise Misread(f"{len(scores)} of {look.pairs} grades could be read. One line each, such as: P1 D1 3")
+        raise Misread(f"{len(scores)} of {look.pairs} grades could be read. One line each, such as: S1 D1 3")
     return scores

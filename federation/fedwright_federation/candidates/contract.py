@@ -143,11 +143,14 @@ def simulates(subject: Subject) -> None:
 
 
 def stays_finite(subject: Subject) -> None:
-    """No NaN and no infinity in any model that is judged."""
+    """No NaN, no infinity and nothing but float32 in any model that is judged."""
     checkpoint = subject.run.checkpoint
     for where, tree in ((None, checkpoint.model), *checkpoint.personal.items()):
+        name = "the judged global" if where is None else f"client {where}'s"
+        for key, value in tree.items():
+            if value.dtype != np.float32:
+                raise _fail("Dtype", f"{name} model has {key} in {value.dtype}; keep every tree in float32")
         if not finite(tree):
-            name = "the judged global" if where is None else f"client {where}'s"
             raise _fail("Finite", f"{name} model has NaN or infinite weights; check signs, divisions and step sizes")
 
 
@@ -186,7 +189,9 @@ def travels(subject: Subject) -> None:
         raise _fail(
             "ClientState",
             "the model changes where each client is a process of its own; what clients share beside messages "
-            "(module variables, objects in parts) is not there in a federation: keep it in a ClientState",
+            "(module variables, objects in parts) is not there in a federation: what a client remembers belongs in a "
+            "ClientState, what the server does in its optimizer's or weighting's state; selections and schedules compute all "
+            "from the round",
         )
     raise _fail(
         "Serialisation",

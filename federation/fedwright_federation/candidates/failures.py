@@ -4,9 +4,9 @@ A fault is a value for the report, never a crash of the platform. Nothing here i
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from traceback import FrameSummary, TracebackException, extract_tb
+from traceback import TracebackException, extract_tb
 
 from fedwright_crds.documents import CheckFailure
 
@@ -14,6 +14,9 @@ PACKAGE = "candidate"
 """The package that a candidate's files become."""
 PREFIX = f"<{PACKAGE}>/"
 """Begins the file name of each compiled module, so that tracebacks tell candidate code from the platform's."""
+
+ROOM = "fedwright_federation/"
+"""The platform's own."""
 
 
 class CandidateError(Exception):
@@ -30,11 +33,15 @@ def failure(check: str, message: str, file: str = "", line: int | None = None) -
 
 
 def from_exception(check: str, error: BaseException) -> CheckFailure:
-    """A failure at the innermost line of candidate code that the traceback passed through, if any."""
-    frames = _candidate_frames(extract_tb(error.__traceback__))
-    place = frames[-1] if frames else None
-    file = place.filename.removeprefix(PREFIX) if place else ""
-    return failure(check, describe(error), file, place.lineno if place else None)
+    """A failure at the innermost line of candidate code that the traceback passed through; where there is none, the message tells the
+    platform's own line, which shows what it missed."""
+    passed = extract_tb(error.__traceback__)
+    own = [frame for frame in passed if frame.filename.startswith(PREFIX)]
+    if own:
+        return failure(check, describe(error), own[-1].filename.removeprefix(PREFIX), own[-1].lineno)
+    ours = [frame for frame in passed if ROOM in frame.filename]
+    where = f" (in {ours[-1].filename.rpartition(ROOM)[2]}: {ours[-1].line})" if ours else ""
+    return failure(check, describe(error) + where)
 
 
 @contextmanager
@@ -67,10 +74,6 @@ def describe(error: BaseException) -> str:
         return "".join(lines).strip() or type(error).__name__
     except Exception:  # its own text may raise
         return type(error).__name__
-
-
-def _candidate_frames(frames: Iterable[FrameSummary]) -> list[FrameSummary]:
-    return [frame for frame in frames if frame.filename.startswith(PREFIX)]
 
 
 def _clean(text: str, limit: int) -> str:

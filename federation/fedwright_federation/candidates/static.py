@@ -50,6 +50,7 @@ LIBRARY = frozenset(
     "numpy.random.seed typing.get_type_hints typing.ForwardRef functools.singledispatch functools.singledispatchmethod".split()
 )
 """Files, native code, threads, seeds and evaluated text: the platform's to handle."""
+TESTS = "test_strategy.py"
 MAX_FILE = 64 * 1024
 MAX_TOTAL = 192 * 1024
 MAX_NODES = 40_000
@@ -62,6 +63,13 @@ def check(code: CandidateCode) -> tuple[CheckFailure, ...]:
     for file in sorted(code.files):
         failures += check_file(file, code.files[file], modules=frozenset(name[:-3] for name in code.files))
     return tuple(failures)
+
+
+def lacking_tests(code: CandidateCode) -> tuple[CheckFailure, ...]:
+    """Whether a candidate has the file of its own tests."""
+    if TESTS in code.files:
+        return ()
+    return (failure("Layout", f"{TESTS} is missing; write plain functions named test_* in it", TESTS),)
 
 
 def check_file(file: str, source: str, modules: frozenset[str]) -> list[CheckFailure]:

@@ -16,36 +16,35 @@ from fedwright_federation.candidates.contract import verdict
 from fedwright_federation.candidates.failures import CandidateError, blame, failure
 from fedwright_federation.candidates.loader import import_candidate, import_more
 
-OWN_TESTS = "test_strategy"
+OWN_TESTS = static.TESTS.removesuffix(".py")
 MOST_FAILURES = 32
 
 
 def report(code: CandidateCode, contract: Contract) -> TestReport:
-    """What holds of the code, and what does not: the first of the three stages that fails ends it."""
+    """What holds of the code, and what does not. Own tests that fail do not hide what the contract says: each run is dear."""
     broken = static.check(code)
     if broken:
         return _failed((), broken)
     own = own_tests(code)
-    if own:
-        return _failed(("Static",), own)
     found = verdict(code, contract)
-    held = ("Static", "OwnTests", *found.held)
-    if found.failures:
-        return _failed(held, found.failures)
+    held = ("Static", *(() if own else ("OwnTests",)), *found.held)
+    failures = tuple(dict.fromkeys((*own, *found.failures)))
+    if failures:
+        return _failed(held, failures)
     return TestReport(passed=True, checks=held, features=found.features)
 
 
 def own_tests(code: CandidateCode) -> tuple[CheckFailure, ...]:
     """Failures of the candidate's plain functions named test_*, which take nothing."""
-    if f"{OWN_TESTS}.py" not in code.files:
-        return (failure("Layout", f"{OWN_TESTS}.py is missing; write plain functions named test_* in it"),)
+    if lacking := static.lacking_tests(code):
+        return lacking
     try:
         import_candidate(code)
         tests = _tests(import_more(OWN_TESTS))
     except CandidateError as error:
         return error.failures
     if not tests:
-        return (failure("OwnTests", "no function is named test_*; write at least one", f"{OWN_TESTS}.py"),)
+        return (failure("OwnTests", "no function is named test_*; write at least one", static.TESTS),)
     return tuple(broken for name, test in tests.items() for broken in _run(name, test))
 
 

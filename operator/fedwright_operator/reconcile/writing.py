@@ -41,7 +41,10 @@ def write_until_green(at: Pass) -> Input:
             return draft
         if number < at.brief.spec.search.debug_attempts:
             at.journey.phase, at.journey.reason = CandidatePhase.DEBUGGING, "Debugging"
-            order = DebugInput(code_input=document, code=code, report=report, attempt=number, earlier=tuple(earlier))
+            left = at.brief.spec.search.debug_attempts - number - 1
+            order = DebugInput(
+                code_input=document, code=code, report=report, attempt=number, earlier=tuple(earlier), left=left
+            )
             earlier.append(report.failures[0])
             code = _written(at, "debug", debugger, at.desk.put("debug-input.json", order))
     first = report.failures[0]
@@ -110,11 +113,14 @@ def _code_input(at: Pass) -> CodeInput:
 
 
 def _parent(at: Pass) -> ParentCode | None:
+    """The code that passed its tests, else the last draft and what it failed by: an idea that was never measured may be mended."""
     parent = at.brief.parent
-    if parent is None or parent.status.code is None:
+    if parent is None or not parent.status.attempts:
         return None
-    code = CandidateCode.model_validate_json(at.desk.read(parent.status.code))
-    return ParentCode(title=parent.spec.title, parts=parent.spec.parts, code=code)
+    last, passed = parent.status.attempts[-1], parent.status.code
+    code = CandidateCode.model_validate_json(at.desk.read(passed or last.code))
+    failure = "" if passed else last.failure
+    return ParentCode(title=parent.spec.title, parts=parent.spec.parts, code=code, failure=failure)
 
 
 def _contract(at: Pass) -> Contract:

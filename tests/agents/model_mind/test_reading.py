@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from fedwright_agents.model_mind.prompts import as_data, fenced
-from fedwright_agents.model_mind.reading import Misread, apply_edits, read_files, read_json
+from fedwright_agents.model_mind.reading import Misread, apply_edits, deviation, read_files, read_json
 
 
 class Answer(BaseModel):
@@ -47,6 +47,12 @@ def test_what_is_wrong_is_told_in_words(text: str, told: str) -> None:
     with pytest.raises(Misread, match="JSON") as misread:
         read_json(Answer, text)
     assert told in str(misread.value)
+
+
+def test_a_broken_outer_object_is_told_and_no_inner_one_is_taken_for_it() -> None:
+    text = 'Here is it.\n{\n  "items": [\n    {"word": "w", "number": 1},\n  ]\n}'
+    with pytest.raises(Misread, match=r"JSON is broken: .*line 5"):
+        read_json(Answer, text)
 
 
 @given(st.text(max_size=400))
@@ -102,6 +108,7 @@ def test_edits_in_a_fence_and_a_new_file_beside_them() -> None:
         ("<<<<<<< SEARCH\nx = 1\n=======\ny\n>>>>>>> REPLACE", "names no file"),
         (edit("client.py", "", "x = 2"), "searches for nothing"),
         ("I changed it.", "No edit found"),
+        (edit("strategy.py", "nowhere", "x") + edit("client.py", "", "y"), "searches for nothing"),
     ],
 )
 def test_an_edit_that_cannot_be_applied_says_why(text: str, told: str) -> None:
@@ -117,3 +124,26 @@ def test_data_cannot_close_its_tag_nor_hide_characters(text: str) -> None:
     assert "<" not in told and "\n" not in told
     assert not set(told) & set("\u202e\u200b\x1b")
     assert isinstance(json.loads(told), str)
+
+
+def test_all_edits_that_do_not_fit_are_told_at_one_time() -> None:
+    fits = edit("strategy.py", "return lr", "return 2 * lr")
+    with pytest.raises(Misread) as misread:
+        apply_edits(edit("strategy.py", "no such line", "x") + fits + edit("b.py", "y", "z"), FILES)
+    assert "does not stand" in str(misread.value) and "names b.py" in str(misread.value)
+    assert misread.value.again == "Answer with all edits again, those that fitted too."
+
+
+# -- what else is said ------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("DEVIATION: a mean in place of a median\n```python a.py\n```", "a mean in place of a median"),
+        ("I thought.\nDEVIATION:   two passes  \n", "two passes"),
+        ("# DEVIATION: in a comment", ""),
+        ("DEVIATION:\nnothing", ""),
+        ("DEVIATION: " + "x" * 5000, "x" * 1024),
+    ],
+)
+def test_what_is_done_otherwise_is_one_line_of_its_own(text: str, told: str) -> None:
+    assert deviation(text) == told

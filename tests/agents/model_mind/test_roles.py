@@ -15,7 +15,7 @@ from fedwright_agents.model_mind.model import Call, ModelError, Reply, Token
 from fedwright_agents.model_mind.plan import plan
 from fedwright_agents.model_mind.reflect import reflect
 from fedwright_agents.model_mind.review import review
-from fedwright_crds.candidate import Origin, Part
+from fedwright_crds.candidate import Origin, Part, TrialScore
 from fedwright_crds.documents import (
     CandidateCode,
     CandidateOutcome,
@@ -222,7 +222,15 @@ def test_words_from_outside_are_data_in_every_prompt(asked: PlanInput) -> None:
 
 
 # -- coder and debugger -----------------------------------------------------------------------------------------------
-STRATEGY = """from fedwright_federation.algorithm import Sgd, Strategy
+STRATEGY = """from dataclasses import dataclass
+
+from fedwright_federation.algorithm import Combiner, Sgd, Strategy
+
+
+@dataclass(frozen=True)
+class SignVote(Combiner):
+    def combine(self, reports, share, round):
+        return dict(reports[0].update)
 
 
 def build(hyperparameters):
@@ -275,6 +283,36 @@ def test_a_coder_that_writes_nothing_says_so(order: CodeInput) -> None:
     assert output.code is None and "No file found" in output.cannot
 
 
+def test_a_part_in_another_slot_than_planned_is_asked_about_once_and_then_noted(order: CodeInput) -> None:
+    other = FILES.replace("class SignVote(Combiner)", "class SignVote(Weighting)").replace("Combiner, ", "Weighting, ")
+    mended = ScriptedModel([other, FILES])
+    output = code(order, mended)
+    assert output.code is not None and output.deviation == ""
+    assert "SignVote is planned as combiner, a Combiner, and written as a Weighting" in mended.last_words
+    assert "strategy.py alone" in mended.last_words
+    stubborn = code(order, ScriptedModel([other, other]))
+    assert stubborn.code is not None
+    assert stubborn.deviation == "SignVote is planned as combiner, a Combiner, and written as a Weighting"
+
+
+def test_a_planned_part_that_is_not_there_is_asked_for_unless_its_author_says_why(order: CodeInput) -> None:
+    without = FILES.replace("SignVote(Combiner)", "SignVote").replace("class SignVote", "class Vote")
+    model = ScriptedModel([without, FILES])
+    assert code(order, model).deviation == ""
+    assert "nothing is the planned SignVote; write class SignVote(Combiner)" in model.last_words
+    renamed = FILES.replace("class SignVote", "class Vote")
+    assert code(order, ScriptedModel([renamed])).code is not None, "any combiner of its own may be it"
+    said = code(order, ScriptedModel(["DEVIATION: Sgd alone does it\n" + without]))
+    assert said.code is not None and said.deviation == "Sgd alone does it"
+
+
+def test_a_draft_without_tests_is_told_before_any_box_runs(order: CodeInput) -> None:
+    alone, rest = FILES.split("```python test_strategy.py")
+    model = ScriptedModel([alone, f"```python test_strategy.py{rest}"])
+    assert code(order, model).code is not None
+    assert "test_strategy.py is missing" in model.last_words and "test_strategy.py alone" in model.last_words
+
+
 def test_what_catalogue_parts_alone_make_asks_no_model(order: CodeInput) -> None:
     parts = (Part(slot="gradients", name="ProximalPull", reason="long local work"),)
     model = ScriptedModel(["never read"])
@@ -324,6 +362,16 @@ def test_of_an_edited_parent_a_wrong_module_alone_is_written_again(order: CodeIn
     output = code(child_of(order, "SignVote"), model)
     assert output.code is not None and output.code.files["client.py"] == "HALF = 0.5\n"
     assert "2 * lr" in output.code.files["strategy.py"]
+
+
+def test_a_child_of_a_rejected_draft_is_told_what_failed(order: CodeInput) -> None:
+    child = child_of(order, "SignVote")
+    assert child.parent is not None
+    failed = child.parent.model_copy(update={"failure": f"Cohort: {INJECTION}"})
+    model = ScriptedModel([EDIT])
+    assert code(child.model_copy(update={"parent": failed}), model).code is not None
+    prompt = str(model.heard[0][1]["content"])
+    assert "which failed its tests" in prompt and prompt.count("<data>") == prompt.count("</data>")
 
 
 def test_a_parent_of_catalogue_parts_is_not_shown(order: CodeInput) -> None:
@@ -416,6 +464,18 @@ def test_only_what_was_not_tried_is_proposed(reflection: ReflectInput) -> None:
     assert output.critique == "c"
 
 
+def test_what_was_rejected_before_it_was_measured_may_come_again(reflection: ReflectInput) -> None:
+    rejected = outcome(reflection.plan.candidates[1], None).model_copy(update={"name": "r-p2"})
+    again = {**OWN, "title": "Mended", "parent": "r-p2"}
+    asked = reflection.model_copy(update={"outcomes": (*reflection.outcomes, rejected)})
+    output = reflect(asked, ScriptedModel([json.dumps({"critique": "c", "proposals": [again]})]))
+    assert [(one.title, one.parent) for one in output.proposals] == [("Mended", "r-p2")]
+    measured = TrialScore(hyperparameters={"lr": 0.1}, rounds=2, seed=0, value=0.3)
+    known = rejected.model_copy(update={"trials": (measured,)})
+    asked = reflection.model_copy(update={"outcomes": (*reflection.outcomes, known)})
+    assert reflect(asked, ScriptedModel([json.dumps({"proposals": [again]})])).proposals == ()
+
+
 def test_a_reflector_reads_what_the_code_does_otherwise_as_data(reflection: ReflectInput) -> None:
     model = ScriptedModel([json.dumps({"proposals": [ANCHORED]})])
     reflect(reflection, model)
@@ -456,7 +516,7 @@ def orders(reviewed: ReviewInput) -> list[list[str]]:
 
 
 def lines(grade: dict[str, int], order: list[str]) -> str:
-    return "\n".join(f"P{p} D{d} {grade[name]}" for p, name in enumerate(order, 1) for d in (1, 2, 3))
+    return "\n".join(f"S{p} D{d} {grade[name]}" for p, name in enumerate(order, 1) for d in (1, 2, 3))
 
 
 def test_samples_are_averaged_and_belong_to_the_right_proposal(reviewed: ReviewInput) -> None:
@@ -474,7 +534,7 @@ def test_probabilities_weigh_the_scores(reviewed: ReviewInput) -> None:
     def token(text: str) -> Token:
         return Token(text, (("4", 0.5), ("2", 0.25), (" 4", 0.0), ("five", 0.25)) if text == "4" else ((text, 1.0),))
 
-    text = ["P1", " ", "D1", " ", "4", "\n", "P2", " ", "D1", " ", "4", "\n"]
+    text = ["S1", " ", "D1", " ", "4", "\n", "S2", " ", "D1", " ", "4", "\n"]
     reply = Reply("".join(text), tokens=tuple(token(one) for one in text))
     output = review(reviewed, ScriptedModel([reply]))
     assert output.mode == "Logprobs"
@@ -494,7 +554,7 @@ def test_grades_that_cannot_be_read_are_left_out_and_not_zero(reviewed: ReviewIn
 
 
 def test_grades_outside_the_form_count_for_nothing(reviewed: ReviewInput) -> None:
-    said = "P1 D1 5\nP1 D2 5\nP2 D1 4\nP2 D2 4\nP3 D1 9\nP9 D1 5\nP3 D7 5\nP0 D1 5\nP3 D2 4"
+    said = "S1 D1 5\nS1 D2 5\nS2 D1 4\nS2 D2 4\nS3 D1 9\nS9 D1 5\nS3 D7 5\nS0 D1 5\nS3 D2 4"
     output = review(reviewed, ScriptedModel([said, ModelError("budget_exhausted", "all spent")]))
     assert len(output.grades) == 5
 

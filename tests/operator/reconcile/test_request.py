@@ -9,8 +9,11 @@ from world import World, idea, wish
 
 from fedwright_crds.candidate import CandidatePhase, GrantStage, Range
 from fedwright_crds.documents import (
+    CandidateCode,
+    CheckFailure,
     CodeInput,
     CodeOutput,
+    DebugInput,
     Grade,
     JudgeSpec,
     ParentCode,
@@ -239,6 +242,48 @@ def test_a_coder_sees_the_code_that_its_candidate_starts_from() -> None:
     assert parent is not None and parent.title == "scaffold"
     assert parent.code.files == {"strategy.py": "# scaffold scaffold"}
     assert set(seen.values()) == {None}
+
+
+def test_a_debugger_knows_how_many_mends_are_left() -> None:
+    left: list[int] = []
+
+    def mend(world: World, work: Work) -> Done:
+        order = DebugInput.model_validate_json(world.read(work, "debug-input.json"))
+        left.append(order.left)
+        code = CandidateCode(files={"strategy.py": f"# scaffold draft {order.attempt}"})
+        return {"debug.json": CodeOutput(code=code)}
+
+    def test(world: World, work: Work) -> Done:
+        source = world.read(work, "code.json").decode()
+        failure = CheckFailure(check="Shape", message=source)
+        bad = "scaffold" in source
+        return {"test-report.json": TestReport(passed=not bad, failures=(failure,) if bad else ())}
+
+    world = World(wish(search={"debugAttempts": 3, "trials": 3, "proposals": 0}), script={"debug": mend, "test": test})
+    world.run()
+    assert left == [2, 1, 0]
+
+
+def test_a_coder_that_goes_on_from_a_rejected_draft_sees_it_and_what_failed() -> None:
+    seen: dict[str, ParentCode | None] = {}
+
+    def answer(world: World, work: Work) -> Done:
+        order = CodeInput.model_validate_json(world.read(work, "code-input.json"))
+        seen[order.title] = order.parent
+        return world.answer_code(work)
+
+    def test(world: World, work: Work) -> Done:
+        bad = "scaffold" in world.read(work, "code.json").decode()
+        failures = (CheckFailure(check="Shape", message="no such shape"),) if bad else ()
+        return {"test-report.json": TestReport(passed=not bad, failures=failures)}
+
+    search = {"debugAttempts": 0, "trials": 3, "proposals": 2, "topK": 1, "generations": 1}
+    world = World(wish(search=search), script={"code": answer, "test": test})
+    reflected_from(world)
+    assert world.candidates["wish-p1"].status.phase is CandidatePhase.REJECTED
+    (parent,) = [one for title, one in seen.items() if title.startswith("variant")]
+    assert parent is not None and parent.failure == "Shape: no such shape"
+    assert parent.code.files == {"strategy.py": "# scaffold scaffold"}
 
 
 def test_what_a_candidates_code_does_otherwise_stands_in_its_status_and_reaches_the_reflector() -> None:
