@@ -47,7 +47,7 @@ class Modules:
         edited = bool(self._parent) and not self._kept
         files = apply_edits(text, self._parent) if edited else {**self._kept, **read_files(text)}
         self._deviation = deviation(text) or self._deviation
-        broken = self._broken(files)
+        broken = self._refused(files)
         if not broken:
             return CodeOutput(code=CandidateCode(files=files), deviation=self._deviation)
         wrong = {one.file for one in broken}
@@ -57,7 +57,7 @@ class Modules:
             raise Misread(_told(broken))
         raise Misread(_told(broken), f"Answer with {', '.join(sorted(wrong))} alone, whole; the other files are kept.")
 
-    def _broken(self, files: Mapping[str, str]) -> list[CheckFailure]:
+    def _refused(self, files: Mapping[str, str]) -> list[CheckFailure]:
         """All that can be told without a box, so that nothing of it costs another turn."""
         broken = [*_broken(files), *static.lacking_tests(CandidateCode(files=dict(files)))]
         parses = all(one.check != "Syntax" for one in broken)

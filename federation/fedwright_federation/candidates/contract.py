@@ -14,7 +14,7 @@ import torch
 from fedwright_crds.documents import CandidateCode, CheckFailure, Contract
 from fedwright_federation.algorithm import Model, Raw, Strategy, check, on_heads, own_part
 from fedwright_federation.algorithm.tree import finite
-from fedwright_federation.candidates.failures import CandidateError, blame, describe, failure
+from fedwright_federation.candidates.failures import CandidateError, blame, failure, from_exception
 from fedwright_federation.candidates.loader import load_strategy
 from fedwright_federation.candidates.rehearsal import (
     CLIENTS,
@@ -228,7 +228,9 @@ def cohort_agrees(subject: Subject) -> None:
     try:
         together = pooled(plain, subject.rehearsal, "cohort")
     except Exception as error:
-        raise _fail("Cohort", f"{describe(error)} with the cohort axis. {_COHORT_MEND}") from error
+        found = from_exception("Cohort", error)
+        message = f"{found.message} with the cohort axis. {_COHORT_MEND}"
+        raise CandidateError(found.model_copy(update={"message": message})) from error
     gap = largest_difference(pooled(plain, subject.rehearsal, "sequential").x, together.x)
     if gap > TOLERANCE:
         raise _fail("Cohort", f"with the cohort axis the model differs by {gap:.2g}. {_COHORT_MEND}")
