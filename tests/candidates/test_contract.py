@@ -67,7 +67,7 @@ def test_a_plain_strategy_passes_every_check(contract: Contract) -> None:
     assert found.passed
     assert found.checks == (
         *("Static", "OwnTests", "Build", "Legality", "Hyperparameters", "Simulation", "Finite"),
-        *("Prediction", "Determinism", "Serialisation", "Weights", "Cohort"),
+        *("Prediction", "Determinism", "Serialisation", "Codec", "Cohort"),
     )
 
 
@@ -270,6 +270,44 @@ class Precise(Evaluation):
 """
     first = judged(body, contract, "evaluation=Precise()").failures[0]
     assert first.check == "Dtype" and "in float64; keep every tree in float32" in first.message
+
+
+CODEC = """@dataclass(frozen=True)
+class Mine(Codec):
+    def encode(self, update, memory, rng, round):
+        return {{key: {sent} for key, value in update.items()}}, {{}}
+
+    def decode(self, message, like, round):
+        return {{key: message[key].astype(np.float32) * {size} for key in like}}
+
+
+"""
+
+
+@pytest.mark.parametrize(
+    ("sent", "size", "passes"),
+    [
+        ("np.sign(value).astype(np.int8)", "np.float32(0.01)", True),
+        ("np.where(rng.random(value.shape) < 0.01, value, 0).astype(np.float32)", "np.float32(100)", True),
+        ("np.zeros_like(value)", "np.float32(1)", True),
+        ("np.abs(value)", "np.float32(1)", False),
+        ("-value", "np.float32(1)", False),
+        ("np.roll(value, 1)", "np.float32(1)", False),
+    ],
+    ids=["signs", "one in a hundred", "nothing", "no sign", "turned", "shifted"],
+)
+def test_a_codec_may_be_coarse_but_not_point_elsewhere(sent: str, size: str, passes: bool, contract: Contract) -> None:
+    found = judged(CODEC.format(sent=sent, size=size), contract, "upload=Mine()")
+    assert found.passed is passes, found.failures
+    if not passes:
+        assert found.failures[0].check == "Codec" and "Mine decodes points elsewhere" in found.failures[0].message
+
+
+def test_a_document_that_is_asked_for_what_it_does_not_have_tells_what_it_has(contract: Contract) -> None:
+    body = "class Mine(ServerOptimizer):\n    def step(self, x, aggregate, state, round):\n        aggregate.participants\n"
+    first = judged(body, contract, "server=Mine()").failures[0]
+    assert "'Aggregate' object has no attribute 'participants'" in first.message
+    assert "(Aggregate has update, clients, population, reduced, holders)" in first.message
 
 
 def test_own_tests_that_fail_do_not_hide_what_the_contract_says(contract: Contract) -> None:

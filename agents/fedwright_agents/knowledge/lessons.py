@@ -41,7 +41,7 @@ SHARES = frozenset(
 SLOTS = frozenset({"selection", *(part.slot for part in catalogue().parts.values())})
 CHECKS = frozenset(
     "Syntax Size Layout Import ForbiddenImport ForbiddenName ForbiddenAttribute OwnTests Build Legality Hyperparameters "
-    "Simulation Shape Dtype Finite Prediction Determinism ClientState Serialisation Weights Cohort NotFederated".split()
+    "Simulation Shape Dtype Finite Prediction Determinism ClientState Serialisation Weights Codec Cohort NotFederated".split()
 )
 """What a candidate may fail at."""
 Share = Annotated[float, Field(gt=0, le=1)]

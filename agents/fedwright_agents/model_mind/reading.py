@@ -92,10 +92,9 @@ def deviation(text: str) -> str:
 def apply_edits(text: str, files: Mapping[str, str]) -> dict[str, str]:
     """The files after the edits in the text, in order. A search text must stand exactly once in its file."""
     text = text[:LONGEST]
-    changed, wrong, found = dict(files), [], False
+    changed, wrong, name, at = dict(files), [], "", 0
     for edit in _EDIT.finditer(text):
-        found = True
-        name = _file_above(text, edit.start())
+        name, at = _file_between(text, at, edit.start()) or name, edit.end()
         try:
             changed[name] = _replaced(name, changed, edit["search"], edit["replace"])
         except Misread as problem:
@@ -103,7 +102,7 @@ def apply_edits(text: str, files: Mapping[str, str]) -> dict[str, str]:
     if wrong:
         raise Misread(" ".join(wrong[:MOST_COMPLAINTS]), "Answer with all edits again, those that fitted too.")
     whole = {name: body for name, body in _whole_files(text).items() if changed.get(name) != body}
-    if not found and not whole:
+    if not at and not whole:
         raise Misread("No edit found. Write the file's name, then a SEARCH/REPLACE block.")
     return {**changed, **whole}
 
@@ -116,8 +115,9 @@ def _whole_files(text: str) -> dict[str, str]:
         return {}
 
 
-def _file_above(text: str, at: int) -> str:
-    named = [match["name"] for match in _FILE.finditer(text, max(0, at - 400), at)]
+def _file_between(text: str, begin: int, end: int) -> str:
+    """The last file that is named there; an edit that names none is of the same file as the one before it."""
+    named = [match["name"] for match in _FILE.finditer(text, max(begin, end - 400), end)]
     return named[-1] if named else ""
 
 

@@ -18,21 +18,25 @@ from fedwright_federation.candidates.failures import CandidateError, blame, fail
 from fedwright_federation.candidates.loader import load_strategy
 from fedwright_federation.candidates.rehearsal import (
     CLIENTS,
+    ROUNDS,
     Outcome,
     Rehearsal,
-    Watch,
     apart,
+    cosine_of,
     largest_difference,
     pooled,
     rehearsal,
+    sent_through,
+    travelling,
 )
 from fedwright_federation.heads import Heads
 from fedwright_federation.models import build_model
 
 TOLERANCE = 1e-4
 """Relative, between the whole cohort at once and client by client."""
-GREATEST_SCALE = 1e4
-"""Of an update, by a weighting."""
+MESSAGES = 8
+LEAST_COSINE = 0.1
+"""Between an update and the sum of what its messages decode to: the coarsest codecs of use lie above it, a lost sign near 0."""
 SEQUENTIAL_ONLY = "sequential-only"
 """The feature of a strategy whose clients run one by one."""
 
@@ -205,18 +209,18 @@ def _same(subject: Subject, together: bool) -> bool:
     return largest_difference(subject.run.x, moved.x) == 0.0
 
 
-def weighs(subject: Subject) -> None:
-    """Shares are not negative and sum to more than zero; scales are positive and bounded; one of each a report."""
-    watch = Watch()
-    apart([lambda: subject.strategy] * (1 + CLIENTS), subject.rehearsal, watch)
-    for reports, weights in watch.seen:
-        share, scale = np.asarray(weights.share), np.asarray(weights.scale)
-        if share.shape != (reports,) or scale.shape != (reports,):
-            raise _fail("Weights", f"{reports} reports got shares {share.shape} and scales {scale.shape}")
-        if not np.isfinite(share).all() or (share < 0).any() or share.sum() <= 0:
-            raise _fail("Weights", f"shares {share.tolist()} must be at least 0 and sum to more than 0")
-        if not np.isfinite(scale).all() or (scale <= 0).any() or scale.max() > GREATEST_SCALE:
-            raise _fail("Weights", f"scales {scale.tolist()} must lie in (0, {GREATEST_SCALE:g}]")
+def decodes(subject: Subject) -> None:
+    """What comes out of the upload codec points where the update pointed, over a few messages of one update; nothing may come out."""
+    strategy, model = subject.strategy, subject.strategy.view.model(subject.model)
+    like = travelling(strategy, model)
+    rng = np.random.default_rng(0)
+    update = {key: rng.normal(0.0, 0.01, value.shape).astype(np.float32) for key, value in like.items()}
+    rounds = [subject.rehearsal.run.round(1 + number % ROUNDS, model) for number in range(MESSAGES)]
+    cosine = cosine_of(sent_through(strategy.upload, update, like, rounds), update)
+    if cosine is not None and cosine < LEAST_COSINE:
+        name = type(strategy.upload).__name__
+        told = f"over {MESSAGES} messages of one update what {name} decodes points elsewhere (cosine {cosine:.2f})"
+        raise _fail("Codec", f"{told}; check signs, indices and order")
 
 
 def cohort_agrees(subject: Subject) -> None:
@@ -236,7 +240,10 @@ def cohort_agrees(subject: Subject) -> None:
         raise _fail("Cohort", f"with the cohort axis the model differs by {gap:.2g}. {_COHORT_MEND}")
 
 
-_COHORT_MEND = "Reduce over the last axes only, or do not declare `cohort`, so that clients run one by one"
+_COHORT_MEND = (
+    "Weights and batches begin with [K]: reduce over the last axes only, let a bias [K, d] broadcast over the batch, or do not "
+    "declare `cohort`, so that clients run one by one"
+)
 
 CHECKS: dict[str, Callable[[Subject], None]] = {
     "Build": builds,
@@ -247,6 +254,6 @@ CHECKS: dict[str, Callable[[Subject], None]] = {
     "Prediction": predicts,
     "Determinism": is_deterministic,
     "Serialisation": travels,
-    "Weights": weighs,
+    "Codec": decodes,
     "Cohort": cohort_agrees,
 }

@@ -6,6 +6,7 @@ A fault is a value for the report, never a crash of the platform. Nothing here i
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import fields, is_dataclass
 from traceback import TracebackException, extract_tb
 
 from fedwright_crds.documents import CheckFailure
@@ -71,9 +72,17 @@ def describe(error: BaseException) -> str:
     """The error's type and text, with the interpreter's own suggestion where it has one."""
     try:
         lines = TracebackException.from_exception(error, limit=0).format_exception_only()
-        return "".join(lines).strip() or type(error).__name__
+        return ("".join(lines).strip() or type(error).__name__) + _fields(error)
     except Exception:  # its own text may raise
         return type(error).__name__
+
+
+def _fields(error: BaseException) -> str:
+    """What there is, where a document of the platform's was asked for what it does not have."""
+    kind = type(error.obj) if isinstance(error, AttributeError) else object
+    if not (is_dataclass(kind) and kind.__module__.startswith(ROOM.replace("/", "."))):
+        return ""
+    return f" ({kind.__name__} has {', '.join(one.name for one in fields(kind))})"
 
 
 def _clean(text: str, limit: int) -> str:

@@ -4,7 +4,7 @@ It runs a strategy in the ways in which the platform may run it, so that their r
 the task's data.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,6 +14,8 @@ from torch import Tensor
 
 from fedwright_crds.documents import Contract
 from fedwright_federation.algorithm import (
+    Array,
+    Codec,
     GradientTerm,
     LossTerm,
     Model,
@@ -45,6 +47,8 @@ ROUNDS = 3
 """One more than two, so that a client which was left out comes back to its state."""
 SAMPLES = 12
 SEED = 20
+GREATEST_SCALE = 1e4
+"""Of an update, by a weighting."""
 
 Build = Callable[[], Strategy]
 
@@ -115,9 +119,13 @@ def _fault(check: str, message: str) -> CandidateError:
 
 
 def sound(strategy: Strategy) -> Strategy:
-    """The strategy with its loss and gradient terms watched for the shapes of what they return."""
-    losses = tuple(_SoundLoss(term) for term in strategy.losses)
-    return replace(strategy, losses=losses, gradients=tuple(_SoundGradient(term) for term in strategy.gradients))
+    """The strategy with its terms watched for the shapes of what they return, and its weighting for what it gives."""
+    return replace(
+        strategy,
+        losses=tuple(_SoundLoss(term) for term in strategy.losses),
+        gradients=tuple(_SoundGradient(term) for term in strategy.gradients),
+        weighting=_SoundWeighting(strategy.weighting),
+    )
 
 
 @dataclass(frozen=True)
@@ -172,15 +180,34 @@ class _SoundGradient(_Watched, GradientTerm):
         return extra
 
 
-def apart(builds: Sequence[Build], given: Rehearsal, watched: "Watch | None" = None) -> Outcome:
+@dataclass(frozen=True)
+class _SoundWeighting(_Watched, Weighting):
+    """Shares are not negative and sum to more than zero; scales are positive and bounded; one of each a report."""
+
+    def start(self, round: Round) -> Named:
+        state: Named = self.inner.start(round)
+        return state
+
+    def weigh(self, reports: Sequence[Report], state: Named, round: Round) -> tuple[Weights, Named]:
+        weights, state = self.inner.weigh(reports, state, round)
+        share, scale = np.asarray(weights.share), np.asarray(weights.scale)
+        if share.shape != (len(reports),) or scale.shape != (len(reports),):
+            raise _fault("Weights", f"{len(reports)} reports got shares {share.shape} and scales {scale.shape}")
+        if not np.isfinite(share).all() or (share < 0).any() or share.sum() <= 0:
+            raise _fault("Weights", f"shares {share.tolist()} must be at least 0 and sum to more than 0")
+        if not np.isfinite(scale).all() or (scale <= 0).any() or scale.max() > GREATEST_SCALE:
+            raise _fault("Weights", f"scales {scale.tolist()} must lie in (0, {GREATEST_SCALE:g}]")
+        return weights, state
+
+
+def apart(builds: Sequence[Build], given: Rehearsal) -> Outcome:
     """The server (first build) and each client with a strategy of its own; all that passes or is kept goes as bytes.
 
     What a client remembers, what the server holds and every message is written down and read back in each round.
     """
     server_build, *client_builds = builds
     devices = draw_devices(given.run.devices, [SAMPLES] * CLIENTS, given.run.seed)
-    strategy = watched.over(server_build()) if watched else server_build()
-    server = ServerRuntime(strategy, given.model, given.run, devices)
+    server = ServerRuntime(server_build(), given.model, given.run, devices)
     clients = [ClientRuntime(build(), given.model, given.run) for build in client_builds]
     kept: dict[int, Tree] = {}
     reports = []
@@ -209,30 +236,28 @@ def _rewritten(tree: Tree) -> Tree:
     return {key: np.frombuffer(v.tobytes(), dtype=np.float32).reshape(v.shape).copy() for key, v in tree.items()}
 
 
-@dataclass(frozen=True)
-class _Recorded(_Watched, Weighting):
-    """A weighting that writes down what it gave."""
-
-    seen: list[tuple[int, Weights]]
-
-    def start(self, round: Round) -> Named:
-        state: Named = self.inner.start(round)
-        return state
-
-    def weigh(self, reports: Sequence[Report], state: Named, round: Round) -> tuple[Weights, Named]:
-        weights, state = self.inner.weigh(reports, state, round)
-        self.seen.append((len(reports), weights))
-        return weights, state
+def travelling(strategy: Strategy, model: Model) -> Tree:
+    """A fresh model's trainable keys that clients send."""
+    fresh = {key: (model.role(key), value) for key, value in model.init(SEED).items()}
+    return {key: v for key, (role, v) in fresh.items() if role != "bn_stat" and strategy.view.shared(key, role)}
 
 
-class Watch:
-    """Collects the weights of every round."""
+def sent_through(codec: Codec, update: Tree, like: Tree, rounds: Iterable[Round]) -> Tree:
+    """The sum of what one client's messages of the same update decode to, a message a round."""
+    rng, memory = np.random.default_rng(SEED), dict[str, Array]()
+    came = {key: np.zeros_like(value) for key, value in like.items()}
+    for round in rounds:
+        message, memory = codec.encode({key: value.copy() for key, value in update.items()}, memory, rng, round)
+        decoded = codec.decode(message, like, round)
+        came = {key: value + decoded[key] for key, value in came.items()}
+    return came
 
-    def __init__(self) -> None:
-        self.seen: list[tuple[int, Weights]] = []
 
-    def over(self, strategy: Strategy) -> Strategy:
-        return replace(strategy, weighting=_Recorded(strategy.weighting, self.seen))
+def cosine_of(left: Tree, right: Tree) -> float | None:
+    """Over all coordinates; None where either is zero."""
+    a, b = (np.concatenate([tree[key].ravel() for key in sorted(right)]).astype(np.float64) for tree in (left, right))
+    scale = float(np.linalg.norm(a) * np.linalg.norm(b))
+    return float(a @ b) / scale if scale else None
 
 
 def largest_difference(left: Tree, right: Tree) -> float:

@@ -93,6 +93,11 @@ def test_an_edit_replaces_what_it_names_and_nothing_else() -> None:
     assert changed == {**FILES, "strategy.py": "def build(h):\n    lr = float(h['lr'])\n    return lr\n"}
 
 
+def test_an_edit_that_names_no_file_is_of_the_same_as_the_one_before() -> None:
+    text = edit("strategy.py", "def build(h):", "def build(hyper):") + edit("", "h['lr']", "hyper['lr']")
+    assert apply_edits(text, FILES)["strategy.py"] == "def build(hyper):\n    lr = hyper['lr']\n    return lr\n"
+
+
 def test_edits_in_a_fence_and_a_new_file_beside_them() -> None:
     text = f"```\n{edit('strategy.py', 'return lr', 'return 2 * lr')}```\n```python server.py\ny = 2\n```"
     changed = apply_edits(text, FILES)
