@@ -105,7 +105,8 @@ class Pod:
     def _bubblewrap(self, told: int) -> list[str]:
         """A pod's container. The network is the machine's, so its port is one that is free here."""
         kept = {"profiles": "--ro-bind", "allowances": "--ro-bind", "state": "--bind"}
-        mounts = [("--tmpfs", "/tmp")]
+        # The checkout may itself lie below /tmp.
+        mounts = [("--tmpfs", "/tmp"), ("--ro-bind", str(REPOSITORY), str(REPOSITORY))]
         for one in self.container["volumeMounts"]:
             if one["name"] in kept:
                 mounts.append((kept[one["name"]], str(self.folder / one["name"]), one["mountPath"]))
