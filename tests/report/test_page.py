@@ -128,7 +128,7 @@ def hostile(text: str) -> ReportInput:
     found = document()
     line = text[:1000]
     for one in found["candidates"]:
-        one["outcome"] |= {"title": line, "hypothesis": line, "reason": line}
+        one["outcome"] |= {"title": line, "hypothesis": line, "deviation": line, "reason": line}
         one["outcome"]["parts"] = [{"slot": "codec", "name": "none", "reason": line}]
         one["grades"] = [{"proposal": 0, "dimension": line, "score": 0.5, "reason": line}]
         trial = {"hyperparameters": {line[:60]: 1.0}, "rounds": 3, "seed": 0, "failure": line}
@@ -157,6 +157,13 @@ def test_two_strategies_of_one_title_are_told_apart() -> None:
         one["outcome"]["title"] = "FedAvg"
     text = page(ReportInput.model_validate_json(canonical(found)))
     assert all(one["name"] in text for one in STRATEGIES)
+
+
+def test_what_code_does_otherwise_than_planned_is_said_beside_its_hypothesis() -> None:
+    found = document()
+    found["candidates"][4]["outcome"]["deviation"] = "thirty passes in place of exact means"
+    text = page(ReportInput.model_validate_json(canonical(found)))
+    assert text.count("Written otherwise: thirty passes in place of exact means") == 1
 
 
 NOTHING = {"curves": [], "perClient": [], "grades": []}

@@ -33,11 +33,17 @@ def _row(look: Look, one: CandidateOutcome, story: Story) -> tuple[str, ...]:
         f"{clean(one.title)}\n{one.name}",
         f"{one.method}, {ORIGINS[one.origin]}",
         "\n".join(_part(part) for part in one.parts) or "as the recipe has them",
-        short(clean(one.hypothesis), MOST_LETTERS),
+        _hypothesis(one),
         values(one.best or one.fixed),
         story.objective.value(one.score),
         _fate(look, one, story),
     )
+
+
+def _hypothesis(one: CandidateOutcome) -> str:
+    """With what the code does otherwise, where its author said so."""
+    planned = short(clean(one.hypothesis), MOST_LETTERS)
+    return f"{planned}\nWritten otherwise: {short(clean(one.deviation), MOST_LETTERS)}" if one.deviation else planned
 
 
 def _fate(look: Look, one: CandidateOutcome, story: Story) -> str:
