@@ -15,6 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from fedwright_crds.candidate import Range
 from fedwright_crds.documents import CandidateCode
 from fedwright_federation.catalogue import Catalogue, Composition, PartEntry
+from fedwright_federation.catalogue.composition import PLURAL
 
 ALGORITHM = "fedwright_federation.algorithm"
 SERVER = frozenset({"selection", "download", "weighting", "combiner", "server", "finish", "evaluation"})
@@ -36,7 +37,6 @@ TYPES = {
     "finish": "Finish",
     "evaluation": "Evaluation",
 }
-PLURAL = frozenset({"losses", "gradients", "probes", "states"})
 BUILTINS = frozenset({"frozenset"})
 """Names in arguments that need no import."""
 WIDTH = 100

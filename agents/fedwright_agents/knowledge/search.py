@@ -87,12 +87,13 @@ class KnowledgeBase:
         if not 1 <= limit <= MOST_RESULTS:
             raise ValueError(f"limit is {limit}; choose 1 to {MOST_RESULTS}")
         self._require_known(facets)
-        suiting = self._suiting(terms(asked))
-        sense = {} if mode is Mode.KEYWORD else self._dense(asked, kinds, facets, suiting)
+        meant = terms(asked)
+        suiting = self._suiting(meant)
+        sense = {} if mode is Mode.KEYWORD else self._dense(asked, meant, kinds, facets, suiting)
         words = [] if mode is Mode.DENSE else self._keyword(asked, kinds, facets)
         names = [] if mode is Mode.DENSE else self._named(asked, kinds, facets)
         ranks = fused([*sense], words, names)
-        rules = 1.0 if ABOUT_RULES & set(terms(asked)) else OF_RULES
+        rules = 1.0 if ABOUT_RULES & set(meant) else OF_RULES
         merged = {name: self._weighed(name, score, suiting, rules) for name, score in ranks.items()}
         best = sorted(merged, key=lambda name: (-merged[name], name))[:limit]
         return tuple(_result(self._entries[name], sense.get(name), merged[name]) for name in best)
@@ -143,12 +144,14 @@ class KnowledgeBase:
         share = rules if self._entries[name].kind is Kind.RULE else 1.0
         return share * score + suiting[name] * SUITING / (SMOOTHING + 1)
 
-    def _dense(self, query: str, kinds: Sequence[Kind], facets: Facets, suiting: Mapping[str, float]) -> dict[str, str]:
+    def _dense(
+        self, query: str, meant: Sequence[str], kinds: Sequence[Kind], facets: Facets, suiting: Mapping[str, float]
+    ) -> dict[str, str]:
         """Entries by the passage that is nearest to the question, or to it with the terms that its words stand for, best first.
 
         Of equal passages, which say what an entry serves, that of the best suited entry.
         """
-        asked = [query, f"{query} ({', '.join(meant)})"] if (meant := terms(query)) else [query]
+        asked = [query, f"{query} ({', '.join(meant)})"] if meant else [query]
         vectors = self.embedder.embed(asked)
         hits = [hit for vector in vectors for hit in self._passages.nearest(vector.tolist(), DEPTH, kinds, facets)]
         passages = self.snapshot.passages

@@ -47,9 +47,10 @@ class Modules:
         edited = bool(self._parent) and not self._kept
         files = apply_edits(text, self._parent) if edited else {**self._kept, **read_files(text)}
         self._deviation = deviation(text) or self._deviation
-        broken = self._refused(files)
+        code = CandidateCode(files=files)
+        broken = self._refused(code)
         if not broken:
-            return CodeOutput(code=CandidateCode(files=files), deviation=self._deviation)
+            return CodeOutput(code=code, deviation=self._deviation)
         wrong = {one.file for one in broken}
         again = not self._kept and "" not in wrong
         self._kept = {name: source for name, source in files.items() if name not in wrong} if again else {}
@@ -57,15 +58,15 @@ class Modules:
             raise Misread(_told(broken))
         raise Misread(_told(broken), f"Answer with {', '.join(sorted(wrong))} alone, whole; the other files are kept.")
 
-    def _refused(self, files: Mapping[str, str]) -> list[CheckFailure]:
+    def _refused(self, code: CandidateCode) -> list[CheckFailure]:
         """All that can be told without a box, so that nothing of it costs another turn."""
-        broken = [*_broken(files), *static.lacking_tests(CandidateCode(files=dict(files)))]
+        broken = [*static.check(code), *static.lacking_tests(code)]
         parses = all(one.check != "Syntax" for one in broken)
-        return broken + (self._otherwise(files) if parses and not self._deviation else [])
+        return broken + (self._otherwise(code) if parses and not self._deviation else [])
 
-    def _otherwise(self, files: Mapping[str, str]) -> list[CheckFailure]:
+    def _otherwise(self, code: CandidateCode) -> list[CheckFailure]:
         """What is not as planned: asked about once, then noted for those who judge, since it may be a good strategy all the same."""
-        found = list(unplanned(self._planned, files))
+        found = list(unplanned(self._planned, code.files))
         if found and self._asked:
             self._deviation = "; ".join(one.message.partition(";")[0] for one in found)[:1024]
             return []
@@ -73,14 +74,10 @@ class Modules:
         return found
 
 
-def require_clean(files: Mapping[str, str]) -> None:
+def require_clean(code: CandidateCode) -> None:
     """What static checks refuse is told at once: no box need run for it. Raises Misread."""
-    if broken := _broken(files):
+    if broken := static.check(code):
         raise Misread(_told(broken))
-
-
-def _broken(files: Mapping[str, str]) -> Sequence[CheckFailure]:
-    return static.check(CandidateCode(files=dict(files)))
 
 
 def _told(broken: Sequence[CheckFailure]) -> str:

@@ -3,14 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
+from fedwright_agents.catalogue_mind.doubts import BYTES
 from fedwright_agents.model_mind.prompts import compact, render
 from fedwright_crds.documents import CodeInput, DataFacts
 from fedwright_crds.request import RequestSpec
-from fedwright_crds.task import Metric, ModelSpec
+from fedwright_crds.task import ModelSpec
 from fedwright_federation.catalogue import catalogue
-
-BYTES = frozenset({Metric.UPLOAD_MEBIBYTES, Metric.DOWNLOAD_MEBIBYTES, Metric.SIMULATED_SECONDS})
-"""What depends on how an upload is written down."""
 
 
 def of_request(spec: RequestSpec, facts: DataFacts, model: ModelSpec | None) -> str:
@@ -22,7 +20,12 @@ def of_request(spec: RequestSpec, facts: DataFacts, model: ModelSpec | None) -> 
 
 def of_tuning(spec: RequestSpec) -> Mapping[str, Any]:
     """What those who propose are told of the trials."""
-    return {"trials": spec.search.trials, "rung": spec.rung_rounds, "rounds": spec.task.training.rounds}
+    return {
+        "catalogue": catalogue(),
+        "trials": spec.search.trials,
+        "rung": spec.rung_rounds,
+        "rounds": spec.task.training.rounds,
+    }
 
 
 def of_code(asked: CodeInput) -> str:

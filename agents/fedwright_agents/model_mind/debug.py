@@ -39,5 +39,6 @@ def _read(asked: DebugInput, text: str) -> CodeOutput:
     files = apply_edits(text, asked.code.files)
     if files == asked.code.files:
         raise Misread("The edits change nothing.")
-    require_clean(files)
-    return CodeOutput(code=CandidateCode(files=files), deviation=deviation(text))
+    code = CandidateCode(files=files)
+    require_clean(code)
+    return CodeOutput(code=code, deviation=deviation(text))

@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable, Sequence
 from math import isclose
 
 from fedwright_agents.catalogue_mind.ideas import NoSuchIdeaError, affordable, composition_of
+from fedwright_agents.catalogue_mind.tune import STEP
 from fedwright_agents.model_mind.drafts import DraftIdea, DraftRange
 from fedwright_agents.model_mind.reading import Misread
 from fedwright_crds.candidate import Part, Range
@@ -14,7 +15,6 @@ from fedwright_crds.task import ModelSpec
 from fedwright_federation.catalogue import Catalogue, Composition, UnknownEntryError, catalogue
 from fedwright_federation.catalogue.composition import LOCAL, PLURAL, SLOTS
 
-STEP = "lr"
 FROM_MEMORY = " (from the model's memory: no search gave this address)"
 LONGEST_SOURCE = 1024 - len(FROM_MEMORY)
 _ADDRESS = re.compile(r"""https?://[^\s)\]>"']+""")

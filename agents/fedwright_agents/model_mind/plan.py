@@ -59,7 +59,6 @@ def plan(given: PlanInput, model: Model, web: Web | None = None) -> PlanOutput:
     tools = PlannersTools(asked.situation(expected), web)
     task = render(
         "plan",
-        catalogue=catalogue(),
         **context.of_tuning(spec),
         spec=spec,
         criteria=(*by_catalogue.CRITERIA, *spec.review.criteria),

@@ -22,7 +22,6 @@ def reflect(asked: ReflectInput, model: Model) -> ReflectOutput:
         context.of_request(asked.spec, asked.facts, asked.plan.model),
         render(
             "reflect",
-            catalogue=catalogue(),
             **context.of_tuning(asked.spec),
             asked=asked,
             within=gather(catalogue(), asked.spec, asked.outcomes).within,
@@ -46,7 +45,7 @@ def _read(asked: ReflectInput, text: str) -> ReflectOutput:
 
 def _tried(asked: ReflectInput) -> list[Idea | CandidateOutcome]:
     """Without what no run has measured, which may be mended and tried after all."""
-    unmeasured = [one for one in asked.outcomes if one.phase == str(CandidatePhase.REJECTED) and not one.trials]
+    unmeasured = [one for one in asked.outcomes if one.phase == CandidatePhase.REJECTED and not one.trials]
     planned = [one for one in asked.plan.candidates if not any(same(one, other) for other in unmeasured)]
     return [*asked.plan.baselines, *planned, *(one for one in asked.outcomes if one not in unmeasured)]
 

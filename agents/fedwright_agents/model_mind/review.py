@@ -66,30 +66,28 @@ def review(asked: ReviewInput, model: Model) -> ReviewOutput:
     """Grades in [0, 1]. What cannot be read is left out, never counted as zero. Raises ModelError."""
     if not asked.proposals or not asked.criteria:
         return ReviewOutput(grades=())
-    looks = [_look(asked, model, number) for number in range(SAMPLES)]
+    looks = _looks(asked, model)
     first = looks[0].talk.ask(probabilities=True)
     weighted = _weighted(looks[0], first)
     scores, mode = (weighted, "Logprobs") if weighted else (_sampled(looks, first), "Samples")
-    return ReviewOutput(grades=tuple(_grades(scores)), mode=mode, usage=_spent(looks))
-
-
-def _look(asked: ReviewInput, model: Model, number: int) -> _Look:
-    order = list(range(len(asked.proposals)))
-    random.Random(f"{asked.seed}/{asked.reviewer}/{number}").shuffle(order)
-    task = render(
-        "review",
-        asked=asked,
-        within=gather(catalogue(), asked.spec, asked.outcomes).within,
-        proposals=[(place, asked.proposals[at]) for place, at in enumerate(order, 1)],
-        dimensions=[(f"D{n}", name, STEPS.get(name, OWN_STEPS)) for n, name in enumerate(asked.criteria, 1)],
-    )
-    shared = context.of_request(asked.spec, asked.facts, asked.spec.model)
-    return _Look(tuple(order), asked.criteria, Conversation(model, shared, task))
-
-
-def _spent(looks: Sequence[_Look]) -> Usage:
     used = [look.talk.usage for look in looks]
-    return Usage(tokens=sum(one.tokens for one in used), calls=sum(one.calls for one in used))
+    usage = Usage(tokens=sum(one.tokens for one in used), calls=sum(one.calls for one in used))
+    return ReviewOutput(grades=tuple(_grades(scores)), mode=mode, usage=usage)
+
+
+def _looks(asked: ReviewInput, model: Model) -> list[_Look]:
+    """As many as samples may be needed; what all of them show is made once."""
+    shared = context.of_request(asked.spec, asked.facts, asked.spec.model)
+    within = gather(catalogue(), asked.spec, asked.outcomes).within
+    dimensions = [(f"D{n}", name, STEPS.get(name, OWN_STEPS)) for n, name in enumerate(asked.criteria, 1)]
+    looks = []
+    for number in range(SAMPLES):
+        order = list(range(len(asked.proposals)))
+        random.Random(f"{asked.seed}/{asked.reviewer}/{number}").shuffle(order)
+        proposals = [(place, asked.proposals[at]) for place, at in enumerate(order, 1)]
+        task = render("review", asked=asked, within=within, proposals=proposals, dimensions=dimensions)
+        looks.append(_Look(tuple(order), asked.criteria, Conversation(model, shared, task)))
+    return looks
 
 
 def _grades(scores: Scores) -> Iterator[Grade]:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field, ValidationError
 from fedwright_agents.catalogue_mind import plan as by_catalogue
 from fedwright_agents.catalogue_mind.ideas import NoSuchIdeaError, composition_of
 from fedwright_agents.catalogue_mind.variants import Situation
+from fedwright_agents.model_mind.prompts import compact
 from fedwright_agents.model_mind.web import Web, told
 from fedwright_crds.box import Box
 from fedwright_crds.candidate import Part
@@ -96,7 +97,7 @@ class PlannersTools:
 
     def data_statistics(self, _: Nothing) -> str:
         """Training samples and number of labels of every client, in order, and how skewed and shifted the clients are."""
-        return json.dumps(self.at.facts.to_wire(), separators=(",", ":"))
+        return compact(self.at.facts)
 
     def rank_methods(self, _: Nothing) -> str:
         """How well the catalogue's methods suit this request by what is known of them, with the reasons."""

@@ -198,5 +198,5 @@ def _curve(scores: Sequence[Score], scope: Scope) -> tuple[RoundAccuracy, ...]:
             round=at[0].round,
             accuracy=fmean(one.client_accuracy if scope is Scope.PER_CLIENT else one.accuracy for one in at),
         )
-        for at in points[::-1][::stride][::-1]
+        for at in points[(len(points) - 1) % stride :: stride]
     )

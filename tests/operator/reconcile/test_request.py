@@ -228,7 +228,8 @@ def test_a_reflector_sees_each_candidates_trials_and_its_way_to_the_score() -> N
         assert all({trial.rounds for trial in one.trials} == {2, 8} for one in scored)
 
 
-def test_a_coder_sees_the_code_that_its_candidate_starts_from() -> None:
+def parents_seen(world: World) -> dict[str, ParentCode | None]:
+    """What each candidate's coder is told that it starts from, by title; filled as the world runs."""
     seen: dict[str, ParentCode | None] = {}
 
     def answer(world: World, work: Work) -> Done:
@@ -236,7 +237,20 @@ def test_a_coder_sees_the_code_that_its_candidate_starts_from() -> None:
         seen[order.title] = order.parent
         return world.answer_code(work)
 
-    world = World(wish(), script={"code": answer})
+    world.script["code"] = answer
+    return seen
+
+
+def scaffold_fails(world: World, work: Work) -> Done:
+    """Every draft that speaks of SCAFFOLD fails its tests."""
+    bad = "scaffold" in world.read(work, "code.json").decode()
+    failures = (CheckFailure(check="Shape", message="no such shape"),) if bad else ()
+    return {"test-report.json": TestReport(passed=not bad, failures=failures)}
+
+
+def test_a_coder_sees_the_code_that_its_candidate_starts_from() -> None:
+    world = World(wish())
+    seen = parents_seen(world)
     reflected_from(world)
     parent = seen.pop("variant 0") or seen.pop("variant 1")
     assert parent is not None and parent.title == "scaffold"
@@ -253,32 +267,15 @@ def test_a_debugger_knows_how_many_mends_are_left() -> None:
         code = CandidateCode(files={"strategy.py": f"# scaffold draft {order.attempt}"})
         return {"debug.json": CodeOutput(code=code)}
 
-    def test(world: World, work: Work) -> Done:
-        source = world.read(work, "code.json").decode()
-        failure = CheckFailure(check="Shape", message=source)
-        bad = "scaffold" in source
-        return {"test-report.json": TestReport(passed=not bad, failures=(failure,) if bad else ())}
-
-    world = World(wish(search={"debugAttempts": 3, "trials": 3, "proposals": 0}), script={"debug": mend, "test": test})
-    world.run()
+    search = {"debugAttempts": 3, "trials": 3, "proposals": 0}
+    World(wish(search=search), script={"debug": mend, "test": scaffold_fails}).run()
     assert left == [2, 1, 0]
 
 
 def test_a_coder_that_goes_on_from_a_rejected_draft_sees_it_and_what_failed() -> None:
-    seen: dict[str, ParentCode | None] = {}
-
-    def answer(world: World, work: Work) -> Done:
-        order = CodeInput.model_validate_json(world.read(work, "code-input.json"))
-        seen[order.title] = order.parent
-        return world.answer_code(work)
-
-    def test(world: World, work: Work) -> Done:
-        bad = "scaffold" in world.read(work, "code.json").decode()
-        failures = (CheckFailure(check="Shape", message="no such shape"),) if bad else ()
-        return {"test-report.json": TestReport(passed=not bad, failures=failures)}
-
     search = {"debugAttempts": 0, "trials": 3, "proposals": 2, "topK": 1, "generations": 1}
-    world = World(wish(search=search), script={"code": answer, "test": test})
+    world = World(wish(search=search), script={"test": scaffold_fails})
+    seen = parents_seen(world)
     reflected_from(world)
     assert world.candidates["wish-p1"].status.phase is CandidatePhase.REJECTED
     (parent,) = [one for title, one in seen.items() if title.startswith("variant")]
