@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from statistics import fmean
@@ -15,6 +15,8 @@ from fedwright_crds.base import Strict
 from fedwright_crds.candidate import TrialScore
 
 _PROMPTS = files(__package__) / "prompts"
+MOST_TRIALS = 12
+"""Of one candidate and length that are told: many trials of many candidates would fill a prompt."""
 _UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
 
 
@@ -43,25 +45,25 @@ def figures(measures: Mapping[str, float]) -> str:
 
 
 def trials(found: Sequence[TrialScore]) -> str:
-    """Each with its objective, by length, with what all have in common said once: `in 5 rounds {"lr":0.1} 0.61, {"lr":0.3} 0.64`."""
-    varied = {
-        name
-        for one in found
-        for name in one.hyperparameters
-        if len({each.hyperparameters.get(name) for each in found}) > 1
-    }
-    told = []
-    for rounds in sorted({one.rounds for one in found}):
-        scores: dict[str, list[float]] = {}
-        for one in found:
-            if one.rounds == rounds:
-                values = compact(
-                    {name: one.hyperparameters[name] for name in sorted(varied & one.hyperparameters.keys())}
-                )
-                scores.setdefault(values, []).extend([] if one.value is None else [one.value])
-        lines = [f"{values} {fmean(at):.4g}" if at else f"{values} failed" for values, at in scores.items()]
-        told.append(f"in {rounds} rounds {', '.join(lines)}")
+    """Each with its objective, by length, less what all have in common: `trials in 5 rounds {"lr":0.1} 0.61, {"lr":0.3} 0.64`."""
+    names = sorted({name for one in found for name in one.hyperparameters})
+    varied = [name for name in names if len({one.hyperparameters.get(name) for one in found}) > 1]
+    lengths = sorted({one.rounds for one in found})
+    told = [
+        f"in {rounds} rounds {_scores([one for one in found if one.rounds == rounds], varied)}" for rounds in lengths
+    ]
     return "trials " + "; ".join(told)
+
+
+def _scores(found: Iterable[TrialScore], names: Sequence[str]) -> str:
+    """The mean of each configuration over its seeds; of many configurations the latest, which the sampler chose knowing the others."""
+    scores: dict[str, list[float]] = {}
+    for one in found:
+        values = compact({name: one.hyperparameters[name] for name in names if name in one.hyperparameters})
+        scores.setdefault(values, []).extend([] if one.value is None else [one.value])
+    lines = [f"{values} {fmean(at):.4g}" if at else f"{values} failed" for values, at in scores.items()]
+    before = len(lines) - MOST_TRIALS
+    return ", ".join([f"{before} before these", *lines[before:]] if before > 0 else lines)
 
 
 def number(value: float) -> str:

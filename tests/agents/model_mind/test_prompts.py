@@ -9,7 +9,8 @@ import pytest
 from jinja2 import UndefinedError
 
 from fedwright_agents.model_mind import context
-from fedwright_agents.model_mind.prompts import brief, figures, render
+from fedwright_agents.model_mind.prompts import brief, figures, render, trials
+from fedwright_crds.candidate import TrialScore
 from fedwright_crds.documents import CodeInput, DataFacts
 from fedwright_crds.request import RequestSpec
 from fedwright_crds.task import ModelSpec
@@ -138,6 +139,20 @@ def test_an_undefined_value_is_an_error() -> None:
 def test_what_is_shortened_ends_with_a_whole_word_and_says_so() -> None:
     assert brief("a reason that is short", 40) == "a reason that is short"
     assert brief("a reason that goes on and on", 20) == "a reason that ..."
+
+
+def trial(value: float | None, rounds: int = 5, **values: float) -> TrialScore:
+    return TrialScore(hyperparameters={"server_lr": 1.0, **values}, rounds=rounds, seed=0, value=value)
+
+
+def test_trials_are_told_by_length_without_what_they_share_and_seeds_are_averaged() -> None:
+    found = [trial(0.5, lr=0.1), trial(None, lr=0.3), trial(0.6, 20, lr=0.1), trial(0.8, 20, lr=0.1)]
+    assert trials(found) == 'trials in 5 rounds {"lr":0.1} 0.5, {"lr":0.3} failed; in 20 rounds {"lr":0.1} 0.7'
+
+
+def test_of_many_trials_the_latest_are_told_and_how_many_came_before() -> None:
+    told = trials([trial(n / 100, lr=n / 10) for n in range(1, 16)])
+    assert told.startswith('trials in 5 rounds 3 before these, {"lr":0.4} 0.04') and told.endswith('{"lr":1.5} 0.15')
 
 
 def test_figures_of_clients_are_told_where_they_differ_from_the_wholes() -> None:
